@@ -1,0 +1,104 @@
+"""What a step decides: a verdict for every sample it did not leave alone, and what remains."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_WITNESS = -1
+
+
+class Action(StrEnum):
+    """What a verdict does with its sample."""
+
+    DROP = "drop"
+    FLAG = "flag"
+    RELABEL = "relabel"
+    IMPUTE = "impute"
+    ADD = "add"
+    WEIGH = "weigh"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """A table of verdicts, one row each, column by column so that a million of them stay cheap.
+
+    Attributes:
+        sample: (v,) int64, the sample's row in the input dataset; it stays the same through a pipeline.
+        action: (v,) object, an `Action` each.
+        reason: (v,) object, a short code each, for example ``duplicate``; `REASONS` has the words.
+        score: (v,) float64, how strongly the reason holds, in the unit of the threshold; NaN for none.
+        threshold: (v,) float64, the limit the score was compared with; NaN for none.
+        witness: (v,) int64, row of the sample it was compared with; `NO_WITNESS` for none.
+        detail: (v,) object, further words or None.
+    """
+
+    sample: NDArray[np.int64]
+    action: NDArray[np.object_]
+    reason: NDArray[np.object_]
+    score: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    witness: NDArray[np.int64]
+    detail: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    @classmethod
+    def of(
+        cls,
+        sample: NDArray[np.int64] | Sequence[int],
+        action: Action,
+        reason: str,
+        *,
+        score: NDArray[np.float64] | Sequence[float] | float = np.nan,
+        threshold: float = np.nan,
+        witness: NDArray[np.int64] | Sequence[int] | int = NO_WITNESS,
+        detail: Sequence[str | None] | None = None,
+    ) -> "Verdicts":
+        """Give the same action and reason to several samples; scalars are repeated."""
+        rows = np.asarray(sample, dtype=np.int64)
+        n = len(rows)
+        words = np.full(n, None, dtype=object)
+        if detail is not None:
+            words[:] = detail
+        return cls(
+            sample=rows,
+            action=np.full(n, action, dtype=object),
+            reason=np.full(n, reason, dtype=object),
+            score=np.broadcast_to(np.asarray(score, dtype=np.float64), (n,)).copy(),
+            threshold=np.full(n, threshold, dtype=np.float64),
+            witness=np.broadcast_to(np.asarray(witness, dtype=np.int64), (n,)).copy(),
+            detail=words,
+        )
+
+    @classmethod
+    def join(cls, parts: "Sequence[Verdicts]") -> "Verdicts":
+        """Stack several tables and sort them by sample, keeping the order given among verdicts of one sample."""
+        if not parts:
+            return cls.of([], Action.FLAG, "")
+        columns = {name: np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__}
+        order = np.argsort(columns["sample"], kind="stable")
+        return cls(**{name: column[order] for name, column in columns.items()})
+
+    def dropped(self) -> NDArray[np.int64]:
+        """(k,) int64, sorted rows of the samples that a verdict drops."""
+        return np.unique(self.sample[self.action == Action.DROP])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step hands on: its verdicts, and figures worth reporting.
+
+    What remains follows from the verdicts: the input rows without the dropped ones.
+
+    Attributes:
+        verdicts: a verdict for every sample the step did not leave alone.
+        metrics: figures for the report: JSON values only, the same for the same input, settings and seed.
+    """
+
+    verdicts: Verdicts
+    metrics: Mapping[str, Any] = field(default_factory=dict)
