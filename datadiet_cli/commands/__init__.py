@@ -1,0 +1,1 @@
+"""The commands: those that carry out steps, and those that are none."""

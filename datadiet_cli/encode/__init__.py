@@ -1,0 +1,1 @@
+"""A sample -> a hash, a small picture, numbers. Reads files, decides nothing."""

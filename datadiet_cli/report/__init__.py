@@ -1,0 +1,1 @@
+"""Outcomes -> JSON, and lines for the terminal."""

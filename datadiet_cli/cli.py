@@ -1,0 +1,204 @@
+"""The front door: one subcommand each, flags derived from the settings, no logic."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from datadiet_cli import __version__
+from datadiet_cli.config.base import Common
+from datadiet_cli.config.registry import STEPS, settings_of
+from datadiet_cli.flags import given, options
+
+EPILOG = (
+    "Exit codes: 0 done; 1 a gate failed; 2 wrong usage, settings, input or output; 3 done, but some samples could "
+    "not be read; 70 a bug; 130 interrupted; 143 terminated."
+)
+
+app = typer.Typer(
+    help="Put a dataset on a diet and prove that nothing of worth was lost.",
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+)
+
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings; flags overrule it.")]
+Listing = Annotated[
+    Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")
+]
+Null = Annotated[
+    bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the report to stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Write nothing; exit 1 if anything, or more than --max-removed, would be removed."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")]
+Rerun = Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"datadiet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _datadiet(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _register(name: str, summary: str) -> None:
+    """Add a step as a subcommand; its signature is a command line's share plus a flag for each setting."""
+    model = settings_of(name)
+
+    def command(
+        input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
+        output: Annotated[
+            str | None, typer.Argument(help="The pruned copy, in the same layout.", show_default=False)
+        ] = None,
+        config: Config = None,
+        dry_run: DryRun = False,
+        check: Check = False,
+        listing: Listing = None,
+        null: Null = False,
+        json: Json = False,
+        force: Force = False,
+        rerun: Rerun = False,
+        quiet: Quiet = False,
+        verbose: Verbose = False,
+        **settings: Any,
+    ) -> int:
+        from datadiet_cli.commands.step import run_step
+
+        return run_step(
+            name,
+            input,
+            output,
+            config,
+            given(settings),
+            dry_run=dry_run,
+            check=check,
+            listing=listing,
+            null=null,
+            json=json,
+            force=force,
+            rerun=rerun,
+            quiet=quiet,
+            verbose=verbose,
+        )
+
+    _with_flags(command, model, Common)
+    app.command(name, help=f"{summary}.", epilog=EPILOG)(command)
+
+
+def _with_flags(command: Callable[..., int], *models: Any) -> None:
+    signature = inspect.signature(command)
+    fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + options(*models)
+    command.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in whole}
+
+
+for _name, _spec in STEPS.items():
+    _register(_name, _spec.summary)
+
+
+def _run(
+    pipeline: Annotated[Path, typer.Argument(help="A YAML file that declares the pipeline.", show_default=False)],
+    input: Annotated[str | None, typer.Option("--input", help="The dataset, instead of the file's.")] = None,
+    output: Annotated[str | None, typer.Option("--output", help="The pruned copy, instead of the file's.")] = None,
+    dry_run: DryRun = False,
+    check: Check = False,
+    keep_intermediate: Annotated[
+        bool, typer.Option("--keep-intermediate", help="Write the dataset after each step too, as OUTPUT.after-N-STEP.")
+    ] = False,
+    listing: Listing = None,
+    null: Null = False,
+    json: Json = False,
+    force: Force = False,
+    rerun: Rerun = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    **settings: Any,
+) -> int:
+    from datadiet_cli.commands.step import run_pipeline
+
+    overrides = given({"input": input, "output": output, **settings})
+    return run_pipeline(
+        pipeline,
+        overrides,
+        keep_intermediate=keep_intermediate,
+        dry_run=dry_run,
+        check=check,
+        listing=listing,
+        null=null,
+        json=json,
+        force=force,
+        rerun=rerun,
+        quiet=quiet,
+        verbose=verbose,
+    )
+
+
+_with_flags(_run, Common)
+app.command("run", help="Run the steps of a YAML pipeline, one after the other, on one dataset.", epilog=EPILOG)(_run)
+
+
+@app.command("inspect", help="Say what INPUT is: layout, classes, splits, formats, unreadable files. Changes nothing.")
+def _inspect(
+    input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
+    json: Json = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not decode the files to find unreadable ones.")] = False,
+    label: Annotated[str | None, typer.Option(help="Name of the column that holds the labels.")] = None,
+    split: Annotated[str | None, typer.Option(help="Name of the column that holds the split.")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Text encoding of tables.")] = None,
+    header: Annotated[Literal["auto", "first-row", "none"], typer.Option(help="Where a table's header is.")] = "auto",
+    workers: Annotated[int | None, typer.Option(min=1, help="How many files at a time.")] = None,
+    quiet: Quiet = False,
+) -> int:
+    from datadiet_cli.commands.inspect import inspect as look
+
+    return look(
+        input,
+        json=json,
+        quick=quick,
+        label=label,
+        split=split,
+        encoding=encoding,
+        header=header,
+        workers=workers,
+        quiet=quiet,
+    )
+
+
+@app.command("init", help="Write a commented starter pipeline for INPUT.")
+def _init(
+    input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
+    file: Annotated[str, typer.Argument(help="The YAML file to write; - for stdout.")] = "datadiet.yaml",
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+) -> int:
+    from datadiet_cli.commands.init import init
+
+    return init(input, file, force=force)
+
+
+@app.command("schema", help="Print a JSON Schema: of pipeline files, of the settings file of a step, or of reports.")
+def _schema(
+    of: Annotated[str, typer.Argument(help="pipeline, report, or the name of a step.")] = "pipeline",
+) -> int:
+    from datadiet_cli.commands.schema import schema
+
+    return schema(of)

@@ -1,0 +1,115 @@
+"""`datadiet inspect INPUT`: say what it is, and change nothing."""
+
+import json as jsonlib
+import sys
+from collections import Counter
+from typing import Any, Literal
+
+import numpy as np
+
+from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.kinds import suffix
+from datadiet_cli.data.open import Reading, open_dataset
+from datadiet_cli.data.scan import UNCOPYABLE
+from datadiet_cli.data.tables import TableFormat
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ExitCode
+from datadiet_cli.report.build import census
+from datadiet_cli.report.terminal import printable, progress_bars, size_in_words
+
+SHOWN = 20
+
+
+def inspect(
+    path: str,
+    *,
+    json: bool,
+    quick: bool,
+    label: str | None,
+    split: str | None,
+    encoding: str | None,
+    header: Literal["auto", "first-row", "none"],
+    workers: int | None,
+    quiet: bool,
+) -> int:
+    """Print what INPUT is to stdout; exit code 3 when samples could not be read.
+
+    Raises:
+        InputError: INPUT is no dataset.
+    """
+    reading = Reading(label=label, split=split, table=TableFormat(encoding=encoding, header=header))
+    dataset = open_dataset(path, reading)
+    facts = _facts(dataset)
+    if dataset.kind == "image" and not quick:
+        from datadiet_cli.encode.pictures import quiet_decoders
+
+        with Engine("threads", workers) as engine, progress_bars(quiet=quiet) as progress, quiet_decoders():
+            facts["unreadable"].update(_undecodable(dataset, engine, progress))
+    text = jsonlib.dumps(facts, indent=2) if json else _in_words(facts)
+    sys.stdout.write(text + "\n")
+    return ExitCode.UNREADABLE if facts["unreadable"] else ExitCode.DONE
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    source = dataset.source
+    unreadable = {source.ids(np.array([row]))[0]: cause for row, cause in source.causes().items()}
+    facts: dict[str, Any] = {"path": source.path, "kind": source.kind, "layout": source.layout, **census(dataset)}
+    facts["unlabelled"] = int((dataset.labels == UNKNOWN).sum())
+    if isinstance(source, FolderSource):
+        formats = Counter(suffix(name) or "(no suffix)" for name in dataset.ids)
+        facts["formats"] = dict(sorted(formats.items(), key=lambda item: (-item[1], item[0])))
+        empty = [name for name, size in zip(dataset.ids, dataset.bytes.tolist(), strict=True) if size == 0]
+        unreadable |= {name: "empty" for name in empty if name not in unreadable}
+    return {**facts, **source.facts(), "unreadable": unreadable}
+
+
+def _undecodable(dataset: Dataset, engine: Engine, progress: Any) -> dict[str, str]:
+    from datadiet_cli.encode.pictures import Sketch, sketch_files
+
+    source = dataset.source
+    if not isinstance(source, FolderSource):
+        return {}
+    rows = np.setdiff1d(dataset.rows, list(source.causes()))
+    names, causes = source.ids(rows), {}
+    tell = progress("decoding", len(rows))
+    for part, found in engine.map(sketch_files, source.paths(rows), Sketch(None), chunk=32, progress=tell):
+        causes.update({name: c for name, c in zip(names[part], found.cause.tolist(), strict=True) if c is not None})
+    return causes
+
+
+def _in_words(facts: dict[str, Any]) -> str:
+    lines = [
+        f"{printable(facts['path'])}: {facts['layout']}",
+        f"  samples     {facts['samples']:,} ({facts['kind']}), {size_in_words(facts['bytes'])}",
+    ]
+    for name in ("splits", "classes", "formats"):
+        if facts.get(name):
+            lines.append(f"  {name:<11} {_counts(facts[name])}")
+    if facts["unlabelled"] and facts["classes"]:
+        lines.append(f"  unlabelled  {facts['unlabelled']:,}")
+    if "columns" in facts:
+        columns = facts["columns"]
+        shown = ", ".join(printable(column) for column in columns[:SHOWN])
+        lines.append(f"  columns     {len(columns)}: {shown}{' ...' if len(columns) > SHOWN else ''}")
+    if facts.get("tables"):
+        lines.append(f"  tables      {_counts(facts['tables'])}")
+    if facts.get("other_files"):
+        lines.append(f"  other files {facts['other_files']:,}, carried along")
+    if facts.get("missing_files"):
+        lines.append(f"  missing     {facts['missing_files']:,} files that a table names are not there")
+    if facts["unreadable"]:
+        lines.append(f"  unreadable  {len(facts['unreadable']):,}")
+        from datadiet_cli.encode.pictures import CAUSES
+
+        words = {**CAUSES, **UNCOPYABLE}
+        lines.extend(
+            f"    {printable(n)}: {words.get(cause, cause)}" for n, cause in sorted(facts["unreadable"].items())
+        )
+    return "\n".join(lines)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    items = list(counts.items())
+    shown = ", ".join(f"{printable(name)} {count:,}" for name, count in items[:SHOWN])
+    return f"{len(items)}: {shown}{' ...' if len(items) > SHOWN else ''}"

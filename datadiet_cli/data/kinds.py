@@ -1,0 +1,46 @@
+"""What kind of content a file holds, as far as its name tells, and what a folder's name says of a split."""
+
+import os
+
+IMAGE_SUFFIXES = frozenset(
+    """.apng .avif .avifs .blp .bmp .bw .cur .dcx .dds .dib .emf .eps .fits .flc .fli .gbr .gif .heic .heif .hif .icb
+    .icns .ico .im .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx .jxl .mpo .msp .pbm .pcx .pfm .pgm .png .pnm
+    .ppm .ps .psd .pxr .qoi .ras .rgb .rgba .sgi .tga .tif .tiff .vda .vst .webp .wmf .xbm .xpm""".split()
+)
+AUDIO_SUFFIXES = frozenset(
+    {".aac", ".aif", ".aiff", ".au", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
+)
+TEXT_SUFFIXES = frozenset({".text", ".txt"})
+SIDECAR_SUFFIXES = frozenset(
+    """.cache .cfg .csv .db .htm .html .ini .json .jsonl .lock .log .md .ndjson .parquet .pdf .pq .py .rst .sh .tab
+    .toml .tsv .xml .yaml .yml""".split()
+)
+BY_KIND = {"image": IMAGE_SUFFIXES, "audio": AUDIO_SUFFIXES, "text": TEXT_SUFFIXES}
+
+TRAIN_NAMES = frozenset({"train", "training"})
+EVALUATION_NAMES = frozenset({"dev", "eval", "evaluation", "holdout", "test", "testing", "val", "valid", "validation"})
+SPLIT_NAMES = TRAIN_NAMES | EVALUATION_NAMES
+
+
+def suffix(path: str) -> str:
+    """The last suffix of a file name, in lower case, with its dot; empty for none."""
+    return os.path.splitext(path)[1].lower()
+
+
+def kind_of(path: str) -> str | None:
+    """``image``, ``audio``, ``text``, ``sidecar`` (belongs to a dataset without being a sample), or None."""
+    name = path.rpartition("/")[2]
+    if name.startswith(".") or name in {"Thumbs.db", "desktop.ini"}:
+        return "sidecar"
+    if name.upper().startswith(("README", "LICENSE", "LICENCE", "COPYING")):
+        return "sidecar"
+    ending = suffix(name)
+    for kind, endings in BY_KIND.items():
+        if ending in endings:
+            return kind
+    return "sidecar" if ending in SIDECAR_SUFFIXES else None
+
+
+def is_evaluation(split: str) -> bool:
+    """Whether samples of this split are for evaluation, hence never dropped, moved or fitted on."""
+    return split.strip().lower() in EVALUATION_NAMES

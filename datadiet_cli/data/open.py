@@ -1,0 +1,110 @@
+"""Find out what INPUT is and give it as a `Dataset`."""
+
+import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from datadiet_cli.data import layouts
+from datadiet_cli.data.dataset import Dataset, encode_names
+from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.scan import scan
+from datadiet_cli.data.table import TableSource
+from datadiet_cli.data.tables import TableFile, TableFormat, is_table, open_table
+from datadiet_cli.errors import InputError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read INPUT, as far as it cannot be found out.
+
+    Attributes:
+        label: the column that holds the label, of a table or of a labels file.
+        split: the column that holds the split.
+        id_column: the column that holds the id.
+        follow_symlinks: whether links may lead out of INPUT and to directories.
+        table: encoding, delimiter and header of tables.
+    """
+
+    label: str | None = None
+    split: str | None = None
+    id_column: str | None = None
+    follow_symlinks: bool = False
+    table: TableFormat = field(default_factory=TableFormat)
+
+
+def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
+    """Open a dataset folder or table. Nothing is decoded yet; a table's cells are read when asked for.
+
+    Raises:
+        InputError: INPUT does not exist, is empty, is of an unknown kind, or lacks a column that was named.
+    """
+    reading = reading or Reading()
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: does not exist{_near_name(path)}")
+    if os.path.isdir(path):
+        return _open_folder(path, reading)
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: is neither a folder nor a file")
+    if not is_table(path):
+        raise InputError(f"{path}: unknown kind of file; INPUT is a folder, or a .csv, .tsv, .jsonl or .parquet table")
+    return _open_table(path, reading)
+
+
+def _near_name(path: str) -> str:
+    parent, name = os.path.split(path.rstrip("/"))
+    try:
+        near = difflib.get_close_matches(name, os.listdir(parent or "."), 1)
+    except OSError:
+        return ""
+    return f"; did you mean {os.path.join(parent, near[0])!r}?" if near else ""
+
+
+def _open_table(path: str, reading: Reading) -> Dataset:
+    file = open_table(path, reading.table)
+    for flag, column in (("--label", reading.label), ("--split", reading.split), ("--id-column", reading.id_column)):
+        if column is not None:
+            require_column(path, flag, column, file.columns)
+    aside = [c for c in (reading.label, reading.split, reading.id_column) if c is not None]
+    labels, classes = encode_names(_cells(file, reading.label))
+    splits, split_names = encode_names(_cells(file, reading.split))
+    source = TableSource(path, file, reading.id_column, tuple(aside))
+    return Dataset(source, np.arange(file.records, dtype=np.int64), labels, classes, splits, split_names)
+
+
+def require_column(path: str, flag: str, column: str, columns: Sequence[str]) -> None:
+    """Check that a column is there.
+
+    Raises:
+        InputError: it is not; the message suggests the nearest name.
+    """
+    if column in columns:
+        return
+    near = difflib.get_close_matches(column, columns, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(columns[:20])}"
+    raise InputError(f"{path}: {flag} {column}: no such column; {hint}")
+
+
+def _cells(file: TableFile, column: str | None) -> Sequence[str | None]:
+    if column is None:
+        return [None] * file.records
+    return file.texts([column]).to_series().to_list()
+
+
+def _open_folder(path: str, reading: Reading) -> Dataset:
+    found = scan(path, follow_symlinks=reading.follow_symlinks)
+    if not found.entries:
+        raise InputError(f"{path}: the folder is empty; INPUT must hold at least one sample")
+    kind = layouts.folder_kind(found.entries)
+    samples, others = layouts.divide(found.entries, kind)
+    if not samples:
+        raise InputError(f"{path}: no images, texts or sounds in this folder; name the table in it, if that is meant")
+    plan = layouts.recognise(path, samples, others, reading.table, reading.label, reading.split)
+    source = FolderSource(
+        path, kind, plan.layout, samples, others, found.directories, tuple(plan.tables), tuple(plan.missing)
+    )
+    labels, classes = encode_names(plan.labels)
+    splits, split_names = encode_names(plan.splits)
+    return Dataset(source, np.arange(len(samples), dtype=np.int64), labels, classes, splits, split_names)

@@ -1,0 +1,177 @@
+"""Make OUTPUT appear whole or not at all.
+
+A copy is staged under a hidden name beside OUTPUT, synced, and renamed into place; the report is written last. A run
+that dies leaves OUTPUT as it was; what it staged is swept away by the next run, which knows by a lock that nobody
+is at work there any more.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from types import TracebackType
+
+from datadiet_cli.errors import OutputError
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
+
+
+def check_output(source: str, output: str, *, force: bool) -> None:
+    """Refuse an OUTPUT that would endanger INPUT or what is there already, before any work is done.
+
+    Raises:
+        OutputError: OUTPUT exists (without `force`), is INPUT, lies inside it or around it, or its folder is
+            missing or cannot be written.
+    """
+    real_source, real_output = os.path.realpath(source), os.path.realpath(output)
+    if real_source == real_output:
+        raise OutputError(f"{output}: OUTPUT is INPUT; name another folder or file")
+    if real_output.startswith(real_source + os.sep):
+        raise OutputError(f"{output}: OUTPUT lies inside INPUT; name a place outside {source}")
+    if real_source.startswith(real_output + os.sep):
+        raise OutputError(f"{output}: OUTPUT holds INPUT; name another place")
+    if os.path.lexists(output) and not force:
+        raise OutputError(f"{output}: exists already; name another OUTPUT or pass --force to replace it")
+    if os.path.islink(output.rstrip("/")):
+        raise OutputError(f"{output}: is a symbolic link; name the place it leads to")
+    parent = _parent(output)
+    if not os.path.isdir(parent):
+        raise OutputError(f"{output}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: its folder {parent} cannot be written; give write permission")
+
+
+class Stage:
+    """A hidden sibling of OUTPUT to build the copy in. As a context manager it is gone afterwards, come what may.
+
+    Args:
+        output: the path to publish to.
+        directory: whether OUTPUT is a folder rather than a file.
+
+    Attributes:
+        path: what to fill: an existing empty folder, or the name of a file to be.
+    """
+
+    def __init__(self, output: str, *, directory: bool) -> None:
+        self._output = output.rstrip("/")
+        self._parent = _parent(output)
+        base = os.path.basename(self._output)
+        self._prefix = f".{base[:100]}."
+        _sweep(self._parent, self._prefix)
+        self._room = os.path.join(self._parent, f"{self._prefix}{secrets.token_hex(6)}.partial")
+        os.mkdir(self._room, 0o700)
+        self._lock = os.open(self._room, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.path = os.path.join(self._room, base)
+        if directory:
+            os.mkdir(self.path)
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        shutil.rmtree(self._room, ignore_errors=True)
+        os.close(self._lock)
+
+    def sync(self) -> None:
+        """Bring what was staged to the disk; a full disk shows here at the latest."""
+        _sync(self._lock)
+
+    def commit(self, *, force: bool) -> None:
+        """Move what was staged and synced to OUTPUT in one step.
+
+        Raises:
+            OutputError: OUTPUT appeared in the meantime and `force` is not set.
+        """
+        if force and os.path.lexists(self._output):
+            # The old OUTPUT lands in the stage and leaves with it.
+            _rename(self.path, self._output, _RENAME_EXCHANGE)
+        else:
+            try:
+                _rename(self.path, self._output, _RENAME_NOREPLACE)
+            except FileExistsError as error:
+                raise OutputError(f"{self._output}: appeared while the copy was made; nothing replaced") from error
+        _sync_directory(self._parent)
+
+
+def write_atomically(path: str, content: bytes) -> None:
+    """Write a file under a temporary name, sync it, and rename it into place, replacing what was there."""
+    parent = _parent(path)
+    temporary = os.path.join(parent, f".{os.path.basename(path)[:100]}.{secrets.token_hex(6)}.partial")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    _sync_directory(parent)
+
+
+def _parent(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))
+
+
+def _stale(parent: str, prefix: str) -> Iterator[str]:
+    for name in os.listdir(parent):
+        if name.startswith(prefix) and name.endswith(".partial"):
+            yield os.path.join(parent, name)
+
+
+def _sweep(parent: str, prefix: str) -> None:
+    """Remove what dead runs left: whoever is alive holds the lock on its stage."""
+    for path in _stale(parent, prefix):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(handle)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _rename(old: str, new: str, flags: int) -> None:
+    renameat2 = getattr(_libc(), "renameat2", None)
+    if renameat2 is not None:
+        if renameat2(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in _UNSUPPORTED:
+            raise OSError(number, os.strerror(number), new)
+    # A file system without the flags: the next best, a moment without OUTPUT when it is replaced.
+    if flags == _RENAME_EXCHANGE:
+        os.rename(new, old + ".old")
+    elif os.path.lexists(new):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+    os.rename(old, new)
+
+
+def _sync(handle: int) -> None:
+    """Flush the whole file system once, which is far cheaper than a sync for each of a million files."""
+    syncfs = getattr(_libc(), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+    elif syncfs(handle) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _sync_directory(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,40 @@
+"""Rows of an array too long for memory, in an unnamed temporary file that no crash can leave behind."""
+
+import tempfile
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Spool:
+    """Holds (n, ...) uint8 rows on disk. Use as a context manager.
+
+    Args:
+        shape: the shape of one row.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._width = int(np.prod(shape))
+        self._file = tempfile.TemporaryFile(prefix="datadiet-")  # noqa: SIM115 - closed by __exit__
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._file.close()
+
+    def put(self, start: int, rows: NDArray[np.uint8]) -> None:
+        """Store rows from position `start` on."""
+        self._file.seek(start * self._width)
+        self._file.write(np.ascontiguousarray(rows).tobytes())
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Fetch rows, (k, ...) uint8, in the order asked."""
+        self._file.flush()
+        rows = np.empty((len(positions), self._width), dtype=np.uint8)
+        for i, position in enumerate(positions.tolist()):
+            self._file.seek(position * self._width)
+            self._file.readinto(rows[i])
+        return rows.reshape(len(positions), *self._shape)

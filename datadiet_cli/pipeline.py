@@ -1,0 +1,283 @@
+"""The one way through: open, steps in order, gates, publish, report. A single command is a pipeline of one step."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from dataclasses import replace as copy_with
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from datadiet_cli import __version__
+from datadiet_cli.config.base import Common
+from datadiet_cli.config.pipeline import Expectation, Step
+from datadiet_cli.config.registry import STEPS, load
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.fingerprint import fingerprint
+from datadiet_cli.data.open import Reading, open_dataset
+from datadiet_cli.data.publish import Stage, check_output
+from datadiet_cli.data.scan import UNCOPYABLE
+from datadiet_cli.data.tables import TableFormat
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError, ExitCode, OutputError
+from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.report.build import (
+    Gate,
+    Report,
+    StepResult,
+    forget_report,
+    report_path,
+    summarise,
+    verdict_rows,
+    write_report,
+)
+from datadiet_cli.resume import Memory, key_of
+from datadiet_cli.steps.context import Context
+
+# What a decision does not depend on, though it is a common setting.
+_WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        command: the subcommand.
+        input: INPUT.
+        output: OUTPUT, or None to write nothing.
+        common: the common settings.
+        steps: the steps in order.
+        expect: gates over the final figures.
+        check: whether removing anything (or more than `max_removed`) fails.
+        force: whether an existing OUTPUT is replaced.
+        rerun: whether everything is computed again.
+        keep_intermediate: whether the dataset after each step but the last is written too.
+        environment: environment variables.
+    """
+
+    command: str
+    input: str
+    output: str | None
+    common: Common
+    steps: list[Step]
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    check: bool = False
+    force: bool = False
+    rerun: bool = False
+    keep_intermediate: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        exit_code: of the process.
+        report: the report as JSON values.
+        kept: ids of the samples that remain; empty when the run was up to date.
+        dropped: ids of the samples that are gone.
+        up_to_date: whether nothing had to be done.
+    """
+
+    exit_code: ExitCode
+    report: dict[str, Any]
+    kept: Callable[[], list[str]]
+    dropped: Callable[[], list[str]]
+    up_to_date: bool = False
+
+
+Progress = Callable[[str, int], Callable[[int], None]]
+
+
+def execute(request: Request, progress: Progress) -> Result:
+    """Run a pipeline from INPUT to OUTPUT and its report.
+
+    Raises:
+        DatadietError: the input, a setting or the output path is wrong; nothing was published.
+        OSError: reading or writing failed; nothing was published.
+    """
+    started = time.time()
+    common = request.common
+    _check_device(common.device)
+    dataset = open_dataset(request.input, _reading(common))
+    key = _key(request, dataset)
+    if request.output is not None:
+        earlier = None if request.rerun else _up_to_date(request.output, key)
+        if earlier is not None:
+            return _as_before(dataset, earlier)
+        check_output(request.input, request.output, force=request.force or _ours(request))
+        _check_suffix(request)
+    with Engine(common.engine, common.workers) as engine:
+        context = Context(engine, common.seed, common.device, common.max_pixels, progress)
+        final, results = _steps(request, dataset, context, key)
+    gates = _gates(request, dataset, final, results)
+    exit_code = _exit_code(gates, results)
+    report = Report(request.command, request.input, request.output, common, dataset, final, results, gates)
+    published = None
+    if request.output is not None and exit_code != ExitCode.GATE_FAILED:
+        published = _publish(request, final, progress)
+    document = report.document(
+        exit_code=exit_code,
+        fingerprint=published,
+        run={"started": started, "seconds": time.time() - started, "key": key},
+    )
+    if published is not None and request.output is not None:
+        write_report(request.output, document)
+    dropped = np.setdiff1d(dataset.rows, final.rows)
+    return Result(exit_code, document, lambda: final.ids, lambda: dataset.source.ids(dropped))
+
+
+def _check_device(device: str) -> None:
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError("--device cuda: there is no CUDA device here; use auto or cpu")
+
+
+def _reading(common: Common) -> Reading:
+    return Reading(
+        label=common.label,
+        split=common.split,
+        id_column=common.id_column,
+        follow_symlinks=common.follow_symlinks,
+        table=TableFormat(common.encoding, common.delimiter, common.header),
+    )
+
+
+def _key(request: Request, dataset: Dataset) -> str:
+    settings = request.common.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    place = os.path.realpath(request.input)
+    return key_of(__version__, place, dataset.source.signature(), settings, request.common.link, _chain(request.steps))
+
+
+def _chain(steps: list[Step]) -> list[tuple[str, Any]]:
+    return [(step.name, step.settings.model_dump(mode="json")) for step in steps]
+
+
+def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
+    """The report of the run that made OUTPUT, if it was this very run and OUTPUT is still what it wrote."""
+    try:
+        with open(report_path(output), "rb") as file:
+            document = json.load(file)
+        if document["run"]["key"] != key or document["output"]["fingerprint"] != fingerprint(output):
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(document)
+
+
+def _as_before(dataset: Dataset, document: dict[str, Any]) -> Result:
+    @cache
+    def dropped() -> list[str]:
+        return sorted(
+            {row["id"] for row in verdict_rows(document) if row["action"] == Action.DROP}, key=order.__getitem__
+        )
+
+    def kept() -> list[str]:
+        gone = set(dropped())
+        return [name for name in ids if name not in gone]
+
+    ids = dataset.ids
+    order = {name: position for position, name in enumerate(ids)}
+    return Result(ExitCode(document["exit_code"]), document, kept, dropped, up_to_date=True)
+
+
+def _ours(request: Request) -> bool:
+    return request.rerun and request.output is not None and os.path.exists(report_path(request.output))
+
+
+def _check_suffix(request: Request) -> None:
+    given, wanted = (os.path.splitext(str(path).rstrip("/"))[1].lower() for path in (request.output, request.input))
+    if not os.path.isdir(request.input) and given != wanted:
+        raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
+
+
+def _steps(request: Request, dataset: Dataset, context: Context, key: str) -> tuple[Dataset, list[StepResult]]:
+    memory = Memory(request.environment, enabled=request.common.cache)
+    opened = _opening(dataset)
+    results = [StepResult("open", {}, len(dataset), opened, 0.0)]
+    current = dataset.without(opened.verdicts.dropped())
+    for number, step in enumerate(request.steps, 1):
+        begun = time.perf_counter()
+        step_key = _step_key(request, dataset, number)
+        outcome = None if request.rerun else memory.recall(step_key)
+        resumed = outcome is not None
+        if outcome is None:
+            outcome = load(STEPS[step.name].run)(current, step.settings, context)
+            memory.store(step_key, outcome)
+        outcome = _apply_unreadable(outcome, current, request.common)
+        settings = step.settings.model_dump(mode="json")
+        seconds = time.perf_counter() - begun
+        results.append(StepResult(step.name, settings, len(current), outcome, seconds, resumed))
+        current = current.without(outcome.verdicts.dropped())
+        if request.keep_intermediate and request.output is not None and number < len(request.steps):
+            between = f"{request.output.rstrip('/')}.after-{number}-{step.name}"
+            suffix = "" if os.path.isdir(request.input) else os.path.splitext(request.input)[1]
+            _publish(copy_with(request, output=between + suffix), current, context.progress)
+    return current, results
+
+
+def _step_key(request: Request, dataset: Dataset, number: int) -> str:
+    return _key(copy_with(request, steps=request.steps[:number]), dataset)
+
+
+def _opening(dataset: Dataset) -> Outcome:
+    """What cannot be carried over at all is dropped before the first step, with its reason."""
+    causes = dataset.source.causes()
+    rows = sorted(causes)
+    words = [f"{causes[row]}: {UNCOPYABLE[causes[row]]}" for row in rows]
+    return Outcome(Verdicts.of(rows, Action.DROP, "unreadable", detail=words))
+
+
+def _apply_unreadable(outcome: Outcome, dataset: Dataset, common: Common) -> Outcome:
+    """Steps flag what they cannot read; dropping it is the user's choice, and never done to evaluation data."""
+    if common.unreadable == "keep":
+        return outcome
+    verdicts = outcome.verdicts
+    training = np.isin(verdicts.sample, dataset.rows[dataset.training])
+    action = verdicts.action.copy()
+    action[(verdicts.reason == "unreadable") & training] = Action.DROP
+    return copy_with(outcome, verdicts=copy_with(verdicts, action=action))
+
+
+def _gates(request: Request, dataset: Dataset, final: Dataset, results: list[StepResult]) -> list[Gate]:
+    figures = summarise(dataset, final, results)
+    gates = []
+    share = figures["removed"] / max(len(dataset), 1)
+    limit = request.common.max_removed
+    if limit is not None:
+        gates.append(Gate("max_removed", f"<= {limit * 100:g}%", share, share <= limit))
+    elif request.check:
+        gates.append(Gate("check", "== 0", figures["removed"], figures["removed"] == 0))
+    for metric, expectation in request.expect.items():
+        value = figures[metric] / max(len(dataset), 1) if expectation.is_share else figures[metric]
+        gates.append(Gate(metric, str(expectation), value, expectation.holds(value)))
+    return gates
+
+
+def _exit_code(gates: list[Gate], results: list[StepResult]) -> ExitCode:
+    if not all(gate.passed for gate in gates):
+        return ExitCode.GATE_FAILED
+    if any((result.outcome.verdicts.reason == "unreadable").any() for result in results):
+        return ExitCode.UNREADABLE
+    return ExitCode.DONE
+
+
+def _publish(request: Request, dataset: Dataset, progress: Progress) -> str:
+    output = str(request.output)
+    progress("writing", 0)
+    force = request.force or request.rerun
+    with Stage(output, directory=os.path.isdir(request.input)) as stage:
+        dataset.source.write(dataset.rows, stage.path, request.common.link)
+        digest = fingerprint(stage.path)
+        stage.sync()
+        # From here until the new report is there, nothing may claim that OUTPUT is complete.
+        forget_report(output)
+        stage.commit(force=force)
+    return digest

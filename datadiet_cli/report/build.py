@@ -1,0 +1,282 @@
+"""From outcomes to the report: one JSON document beside OUTPUT, the same for the same run but for its `run` block."""
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli import __version__
+from datadiet_cli.config.base import Common
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.outcome import NO_WITNESS, Action, Outcome, Verdicts
+
+REPORT_VERSION = 1
+INLINE_VERDICTS = 10_000
+PACKAGES = ("imagehash", "numpy", "pillow", "polars", "scikit-learn", "torch")
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """A step and what came of it.
+
+    Attributes:
+        name: the step.
+        settings: its effective settings.
+        samples_in: samples it was given.
+        outcome: its verdicts and metrics.
+        seconds: wall time.
+        resumed: whether the outcome was remembered from an earlier run.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    samples_in: int
+    outcome: Outcome
+    seconds: float
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition the user set: its name, the limit as written, the value it met, and whether it held."""
+
+    name: str
+    limit: str
+    value: float
+    passed: bool
+
+
+def report_path(output: str) -> str:
+    """Where the report of OUTPUT stands."""
+    return output.rstrip("/") + ".report.json"
+
+
+def _sidecar_path(output: str) -> str:
+    return output.rstrip("/") + ".verdicts.parquet"
+
+
+def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, int]:
+    """The figures that gates and the summary speak of, in samples."""
+    verdicts = Verdicts.join([result.outcome.verdicts for result in results])
+
+    def count(mask: NDArray[np.bool_]) -> int:
+        return len(np.unique(verdicts.sample[mask]))
+
+    return {
+        "removed": len(before) - len(after),
+        "samples": len(after),
+        "flagged": count(verdicts.action == Action.FLAG),
+        "unreadable": count(verdicts.reason == "unreadable"),
+        "conflicts": count((verdicts.reason == "conflict") | (verdicts.reason == "conflict-minority")),
+        "leaks": count(verdicts.reason == "leak"),
+    }
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a report is made of."""
+
+    command: str
+    input: str
+    output: str | None
+    common: Common
+    before: Dataset
+    after: Dataset
+    results: Sequence[StepResult]
+    gates: Sequence[Gate]
+
+    def document(self, *, exit_code: int, fingerprint: str | None, run: Mapping[str, Any]) -> dict[str, Any]:
+        """The report as JSON values, with all verdicts inline.
+
+        Args:
+            exit_code: of the process.
+            fingerprint: of OUTPUT as published, None if nothing was.
+            run: what differs between two equal runs: times.
+        """
+        source = self.before.source
+        return {
+            "report_version": REPORT_VERSION,
+            "datadiet": __version__,
+            "command": self.command,
+            "exit_code": int(exit_code),
+            "published": fingerprint is not None,
+            "input": {
+                "path": self.input,
+                "kind": source.kind,
+                "layout": source.layout,
+                **census(self.before),
+                **source.facts(),
+                "fingerprint": source.fingerprint(),
+            },
+            "output": {"path": self.output, **census(self.after), "fingerprint": fingerprint},
+            "figures": summarise(self.before, self.after, self.results),
+            "settings": self.common.model_dump(mode="json"),
+            "steps": [_step(result) for result in self.results],
+            "gates": [
+                {"name": gate.name, "limit": gate.limit, "value": gate.value, "passed": gate.passed}
+                for gate in self.gates
+            ],
+            "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
+            "verdicts_file": None,
+            "verdicts": _Rows(self.before, self.results),
+            "environment": environment(),
+            "run": {
+                **run,
+                "steps": [{"seconds": round(r.seconds, 3), "resumed": r.resumed} for r in self.results],
+            },
+        }
+
+
+def census(dataset: Dataset) -> dict[str, Any]:
+    """Count a dataset: samples, bytes, samples of each class and split."""
+
+    def counts(codes: NDArray[np.int32], names: Sequence[str]) -> dict[str, int]:
+        found = np.bincount(codes[codes >= 0], minlength=len(names))
+        return {name: int(n) for name, n in zip(names, found, strict=True)}
+
+    return {
+        "samples": len(dataset),
+        "bytes": int(dataset.bytes.sum()),
+        "classes": counts(dataset.labels, dataset.classes),
+        "splits": counts(dataset.splits, dataset.split_names),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what took part, as far as installed."""
+    packages = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
+    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
+
+
+def _step(result: StepResult) -> dict[str, Any]:
+    verdicts = result.outcome.verdicts
+    counts: dict[str, dict[str, int]] = {}
+    for action, reason in zip(verdicts.action.tolist(), verdicts.reason.tolist(), strict=True):
+        of_action = counts.setdefault(str(action), {})
+        of_action[reason] = of_action.get(reason, 0) + 1
+    return {
+        "name": result.name,
+        "settings": dict(result.settings),
+        "samples_in": result.samples_in,
+        "samples_out": result.samples_in - len(verdicts.dropped()),
+        "verdicts": {action: dict(sorted(reasons.items())) for action, reasons in sorted(counts.items())},
+        "metrics": dict(result.outcome.metrics),
+    }
+
+
+class _Rows:
+    """Verdicts of all steps as rows, made when asked for."""
+
+    def __init__(self, before: Dataset, results: Sequence[StepResult]) -> None:
+        self._before, self._results = before, results
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table of verdicts, a list each column."""
+        table: dict[str, list[Any]] = {name: [] for name in VERDICT_COLUMNS}
+        for number, result in enumerate(self._results):
+            verdicts = result.outcome.verdicts
+            table["step"] += [result.name] * len(verdicts)
+            table["step_number"] += [number] * len(verdicts)
+            table["id"] += self._before.source.ids(verdicts.sample)
+            table["action"] += [str(action) for action in verdicts.action]
+            table["reason"] += verdicts.reason.tolist()
+            table["score"] += _numbers(verdicts.score)
+            table["threshold"] += _numbers(verdicts.threshold)
+            table["witness"] += self._witnesses(verdicts)
+            table["detail"] += verdicts.detail.tolist()
+        return table
+
+    def _witnesses(self, verdicts: Verdicts) -> list[str | None]:
+        known = verdicts.witness != NO_WITNESS
+        names: list[str | None] = [None] * len(verdicts)
+        for position, name in zip(np.flatnonzero(known), self._before.source.ids(verdicts.witness[known]), strict=True):
+            names[position] = name
+        return names
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The verdicts as JSON objects."""
+        columns = self.columns()
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+VERDICT_COLUMNS = ("step", "step_number", "id", "action", "reason", "score", "threshold", "witness", "detail")
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def verdict_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All verdicts of a document as JSON objects, from wherever they are."""
+    rows = document["verdicts"]
+    if isinstance(rows, _Rows):
+        return rows.listed()
+    if document["verdicts_file"] is not None:
+        import polars as pl
+
+        folder = os.path.dirname(report_path(document["output"]["path"]))
+        return pl.read_parquet(os.path.join(folder, document["verdicts_file"])).to_dicts()
+    return list(rows)
+
+
+def to_json(document: Mapping[str, Any]) -> bytes:
+    """The document with all verdicts inline. ASCII only, so that names that are not UTF-8 survive as escapes."""
+    rows = document["verdicts"]
+    whole = {**document, "verdicts": rows.listed() if isinstance(rows, _Rows) else rows}
+    return json.dumps(whole, indent=2, ensure_ascii=True).encode("ascii") + b"\n"
+
+
+def write_report(output: str, document: Mapping[str, Any]) -> None:
+    """Write the report of OUTPUT, after its sidecar if the verdicts are too many for one readable file."""
+    rows = document["verdicts"]
+    if isinstance(rows, _Rows) and document["verdicts_count"] > INLINE_VERDICTS:
+        sidecar = _sidecar_path(output)
+        write_atomically(sidecar, _parquet(rows))
+        document = {**document, "verdicts": [], "verdicts_file": os.path.basename(sidecar)}
+    write_atomically(report_path(output), to_json(document))
+
+
+def forget_report(output: str) -> None:
+    """Remove the report of an OUTPUT that is about to be replaced."""
+    for path in (report_path(output), _sidecar_path(output)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _parquet(rows: _Rows) -> bytes:
+    from io import BytesIO
+
+    import polars as pl
+
+    def text(values: list[str | None]) -> list[str | None]:
+        # Parquet holds UTF-8; bytes of a name that are not become \udcXX, as in the JSON.
+        return [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
+
+    columns = rows.columns()
+    frame = pl.DataFrame(
+        {
+            "step": pl.Series(columns["step"], dtype=pl.String),
+            "step_number": pl.Series(columns["step_number"], dtype=pl.Int32),
+            "id": pl.Series(text(columns["id"]), dtype=pl.String),
+            "action": pl.Series(columns["action"], dtype=pl.String),
+            "reason": pl.Series(columns["reason"], dtype=pl.String),
+            "score": pl.Series(columns["score"], dtype=pl.Float64),
+            "threshold": pl.Series(columns["threshold"], dtype=pl.Float64),
+            "witness": pl.Series(text(columns["witness"]), dtype=pl.String),
+            "detail": pl.Series(columns["detail"], dtype=pl.String),
+        }
+    )
+    buffer = BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,113 @@
+"""The JSON Schema of a report. Version 1; a reader may rely on every field named here."""
+
+from typing import Any
+
+from datadiet_cli.outcome import Action
+from datadiet_cli.report.build import REPORT_VERSION, VERDICT_COLUMNS
+
+_COUNT = {"type": "integer", "minimum": 0}
+_COUNTS = {"type": "object", "additionalProperties": _COUNT}
+_TEXT = {"type": "string"}
+_OPTIONAL_TEXT = {"type": ["string", "null"]}
+_OPTIONAL_NUMBER = {"type": ["number", "null"]}
+_SHARE_OR_COUNT = {"type": "number"}
+
+
+def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = (), more: bool = False) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": more}
+
+
+_CENSUS = {
+    "samples": {**_COUNT, "description": "number of samples"},
+    "bytes": {**_COUNT, "description": "size of the samples"},
+    "classes": {**_COUNTS, "description": "samples of each class"},
+    "splits": {**_COUNTS, "description": "samples of each split"},
+}
+_VERDICT = _object(
+    {
+        "step": {**_TEXT, "description": "the step that decided"},
+        "step_number": {**_COUNT, "description": "its place in the pipeline; 0 is the opening of INPUT"},
+        "id": {**_TEXT, "description": "the sample: its path relative to INPUT, its record number, or its id cell"},
+        "action": {"enum": [str(action) for action in Action]},
+        "reason": {**_TEXT, "description": "a short code"},
+        "score": {**_OPTIONAL_NUMBER, "description": "how strongly the reason holds, in the unit of the threshold"},
+        "threshold": {**_OPTIONAL_NUMBER, "description": "the limit that the score was compared with"},
+        "witness": {**_OPTIONAL_TEXT, "description": "the sample it was compared with"},
+        "detail": {**_OPTIONAL_TEXT, "description": "further words, or the cause why a sample could not be read"},
+    }
+)
+if tuple(_VERDICT["properties"]) != VERDICT_COLUMNS:
+    raise RuntimeError("the report's schema and its verdicts disagree")
+
+REPORT_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "datadiet report",
+    **_object(
+        {
+            "report_version": {"const": REPORT_VERSION},
+            "datadiet": {**_TEXT, "description": "version of datadiet"},
+            "command": {**_TEXT, "description": "the subcommand"},
+            "exit_code": _COUNT,
+            "published": {"type": "boolean", "description": "whether OUTPUT was written"},
+            "input": _object(
+                {
+                    "path": _TEXT,
+                    "kind": {"enum": ["image", "audio", "text", "file", "row"]},
+                    "layout": _TEXT,
+                    **_CENSUS,
+                    "fingerprint": {**_TEXT, "description": "of names and sizes, or of a table's bytes"},
+                    "other_files": {**_COUNT, "description": "files carried along that are no samples"},
+                    "skipped": {"type": "array", "items": _TEXT, "description": "other files that cannot be copied"},
+                    "tables": {**_COUNTS, "description": "records of each labels or metadata table"},
+                    "missing_files": {**_COUNT, "description": "files that a table names but that are not there"},
+                    "columns": {"type": "array", "items": _TEXT},
+                },
+                optional=("other_files", "skipped", "tables", "missing_files", "columns"),
+            ),
+            "output": _object({"path": _OPTIONAL_TEXT, **_CENSUS, "fingerprint": _OPTIONAL_TEXT}),
+            "figures": _object(
+                {
+                    "removed": _COUNT,
+                    "samples": _COUNT,
+                    "flagged": _COUNT,
+                    "unreadable": _COUNT,
+                    "conflicts": _COUNT,
+                    "leaks": _COUNT,
+                }
+            ),
+            "settings": {"type": "object", "description": "the effective common settings"},
+            "steps": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "name": _TEXT,
+                        "settings": {"type": "object", "description": "the effective settings"},
+                        "samples_in": _COUNT,
+                        "samples_out": _COUNT,
+                        "verdicts": {
+                            "type": "object",
+                            "additionalProperties": _COUNTS,
+                            "description": "number of verdicts by action and reason",
+                        },
+                        "metrics": {"type": "object"},
+                    }
+                ),
+            },
+            "gates": {
+                "type": "array",
+                "items": _object(
+                    {"name": _TEXT, "limit": _TEXT, "value": _SHARE_OR_COUNT, "passed": {"type": "boolean"}}
+                ),
+            },
+            "verdicts_count": _COUNT,
+            "verdicts_file": {
+                **_OPTIONAL_TEXT,
+                "description": "a Parquet file beside the report that holds the verdicts when they are very many",
+            },
+            "verdicts": {"type": "array", "items": _VERDICT},
+            "environment": {"type": "object", "description": "versions"},
+            "run": {"type": "object", "description": "times, and whatever else may differ between equal runs"},
+        }
+    ),
+}

@@ -1,0 +1,104 @@
+"""What people see on stderr: progress bars and a short summary. Names are text, never markup, never control codes."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+
+def printable(text: str, *, keep_lines: bool = False) -> str:
+    """The text with control characters, and bytes that are not UTF-8, written as escapes."""
+    kept = "\n\t" if keep_lines else ""
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+@contextmanager
+def progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Give a function that announces work; bars are shown only when stderr is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _label, _total: lambda _done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+
+        def announce(label: str, total: int) -> Callable[[int], None]:
+            task = bars.add_task(label, total=total or None)
+            return lambda done: bars.update(task, advance=done)
+
+        yield announce
+
+
+def say(text: str) -> None:
+    """Print lines for people on stderr."""
+    print(text, file=sys.stderr)  # noqa: T201 - the one place that does
+
+
+def summary(document: Mapping[str, Any]) -> str:
+    """One screen about a run: what went in, what each step took, what came out, and every gate."""
+    before, after, figures = document["input"], document["output"], document["figures"]
+    lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
+    told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
+    lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
+    removed = figures["removed"]
+    share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
+    lines.append(f"  {'removed':<10} {removed:,}{share}, {size_in_words(before['bytes'] - after['bytes'])}")
+    if figures["unreadable"]:
+        lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
+    for gate in document["gates"]:
+        word = "passed" if gate["passed"] else "FAILED"
+        value = f"{gate['value']:.2%}" if gate["limit"].endswith("%") else f"{gate['value']:,}"
+        lines.append(f"  {'gate':<10} {gate['name']} {gate['limit']}: {word} with {value}")
+    lines.append(_ending(document))
+    return "\n".join(lines)
+
+
+def _ending(document: Mapping[str, Any]) -> str:
+    after = document["output"]
+    count = _plural(after["samples"], "sample")
+    if document["published"]:
+        path = printable(after["path"].rstrip("/"))
+        return f"{path}: {count}, {size_in_words(after['bytes'])}; report in {path}.report.json"
+    if not all(gate["passed"] for gate in document["gates"]):
+        return f"a gate failed; nothing was written ({count} would remain)"
+    return f"nothing was written; {count} would remain"
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    parts = []
+    for action, reasons in step["verdicts"].items():
+        said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        parts.append(f"{action}: {said}")
+    return "; ".join(parts) or "nothing found"
+
+
+def verdict_line(row: Mapping[str, Any]) -> str:
+    """One verdict as a line, for --verbose."""
+    witness = f" of {printable(row['witness'])}" if row["witness"] is not None else ""
+    score = "" if row["score"] is None else f" (score {row['score']:g}, threshold {row['threshold']:g})"
+    detail = f": {printable(row['detail'])}" if row["detail"] else ""
+    return f"  {row['action']} {printable(row['id'])}: {row['reason']}{witness}{score}{detail}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def size_in_words(count: int) -> str:
+    """Bytes, in a unit that people read."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(amount) < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,104 @@
+"""Remember what a step decided, so that the same step on the same input is not computed again.
+
+One file a step, in the user's cache folder, named by a digest of everything the decision depends on. A file that cannot
+be read is as good as none: the step is computed.
+"""
+
+import contextlib
+import json
+import os
+import zipfile
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import platformdirs
+import xxhash
+
+from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.outcome import Action, Outcome, Verdicts
+
+KEEP_FILES = 200
+KEEP_BYTES = 512 << 20
+_NUMBERS = ("sample", "score", "threshold", "witness")
+_WORDS = ("action", "reason", "detail")
+
+
+def key_of(*parts: Any) -> str:
+    """Digest JSON values; 32 hexadecimal digits."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return xxhash.xxh3_128_hexdigest(text.encode())
+
+
+class Memory:
+    """Outcomes of earlier runs.
+
+    Args:
+        env: environment variables; ``DATADIET_CACHE_DIR`` names another folder than the user's cache folder.
+        enabled: whether to remember at all.
+    """
+
+    def __init__(self, env: "os._Environ[str] | dict[str, str]", *, enabled: bool = True) -> None:
+        base = env.get("DATADIET_CACHE_DIR") or platformdirs.user_cache_dir("datadiet")
+        self._folder = os.path.join(base, "steps")
+        self._enabled = enabled
+
+    def recall(self, key: str) -> Outcome | None:
+        """The outcome stored under a key, or None."""
+        path = self._path(key)
+        if not self._enabled:
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                outcome = _unpack(stored)
+            os.utime(path)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+        return outcome
+
+    def store(self, key: str, outcome: Outcome) -> None:
+        """Store an outcome; a cache folder that cannot be written is done without."""
+        if not self._enabled:
+            return
+        buffer = BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **_pack(outcome))
+        with contextlib.suppress(OSError):
+            os.makedirs(self._folder, exist_ok=True)
+            write_atomically(self._path(key), buffer.getvalue())
+            self._prune()
+
+    def _path(self, key: str) -> str:
+        return os.path.join(self._folder, f"{key}.npz")
+
+    def _prune(self) -> None:
+        """Drop the files not used for longest, beyond a number and a size."""
+        with os.scandir(self._folder) as items:
+            files = sorted(
+                ((i.stat().st_mtime_ns, i.stat().st_size, i.path) for i in items if i.name.endswith(".npz")),
+                reverse=True,
+            )
+        total = 0
+        for number, (_, size, path) in enumerate(files):
+            total += size
+            if number >= KEEP_FILES or total > KEEP_BYTES:
+                os.unlink(path)
+
+
+def _pack(outcome: Outcome) -> dict[str, Any]:
+    verdicts = outcome.verdicts
+    arrays: dict[str, Any] = {name: getattr(verdicts, name) for name in _NUMBERS}
+    for name in _WORDS:
+        values, codes = np.unique([json.dumps(word) for word in getattr(verdicts, name)], return_inverse=True)
+        arrays[name] = codes
+        arrays[f"{name}_values"] = values.astype(str)
+    arrays["metrics"] = np.array(json.dumps(dict(outcome.metrics)))
+    return arrays
+
+
+def _unpack(stored: Any) -> Outcome:
+    columns: dict[str, Any] = {name: stored[name] for name in _NUMBERS}
+    for name in _WORDS:
+        values = np.array([json.loads(str(word)) for word in stored[f"{name}_values"]] or [None], dtype=object)
+        columns[name] = values[stored[name].astype(np.int64)]
+    columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
+    return Outcome(Verdicts(**columns), json.loads(str(stored["metrics"])))

@@ -1,0 +1,29 @@
+"""What every step may use besides its dataset and settings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from datadiet_cli.engine import Engine
+
+
+def _silent(_label: str, _total: int) -> Callable[[int], None]:
+    return lambda _done: None
+
+
+@dataclass(frozen=True)
+class Context:
+    """The run around a step.
+
+    Attributes:
+        engine: maps functions over samples.
+        seed: for whatever is drawn at random.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        max_pixels: larger pictures are taken for decompression bombs.
+        progress: announces work (a label and its total); the function it gives is told of items done.
+    """
+
+    engine: Engine = field(default_factory=lambda: Engine("serial"))
+    seed: int = 0
+    device: str = "auto"
+    max_pixels: int = 89_478_485
+    progress: Callable[[str, int], Callable[[int], None]] = _silent

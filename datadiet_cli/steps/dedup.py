@@ -1,0 +1,196 @@
+"""Remove duplicates and near-duplicates.
+
+A way of recognising copies says who may be a copy of whom (`likeness.find`). Then, in this order: a training sample
+that is a copy of an evaluation sample leaks and goes; copies of the same label form groups around the sample that is
+kept; copies with contradicting labels are conflicts. Evaluation samples are never dropped, only flagged.
+"""
+
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.config.dedup import Dedup
+from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, divided, nearest, pairs_between, star_groups
+from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.likeness import Likeness, find
+from datadiet_cli.steps.safeguard import keep_classes
+
+REASONS = {
+    "duplicate": "a copy of a sample that is kept",
+    "leak": "a copy of a sample in an evaluation split",
+    "conflict": "a copy of a sample with another label",
+    "conflict-minority": "a copy of a sample whose label more copies carry",
+    "duplicate-in-evaluation": "a copy of another evaluation sample; evaluation data is never dropped",
+    "unreadable": "the content cannot be read",
+}
+
+
+def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
+    """Decide which samples are copies.
+
+    Raises:
+        ConfigError: the settings do not fit the kind of data.
+        InputError: a named column does not exist.
+    """
+    with ExitStack() as stack:
+        likeness = find(dataset, settings, context, stack)
+        decision = _Decision(dataset, settings, likeness)
+        decision.leaks()
+        decision.copies()
+        decision.conflicts()
+    verdicts = Verdicts.join(decision.parts)
+    rank = np.full(int(dataset.rows.max(initial=-1)) + 1, 0, dtype=np.int64)
+    rank[dataset.rows] = likeness.rank
+    verdicts = keep_classes(dataset, verdicts, rank)
+    return Outcome(verdicts, _metrics(verdicts, likeness))
+
+
+def _metrics(verdicts: Verdicts, likeness: Likeness) -> dict[str, int]:
+    found = {reason: len(np.unique(verdicts.sample[verdicts.reason == reason])) for reason in REASONS}
+    witnesses = verdicts.witness[verdicts.reason == "duplicate"]
+    size = np.unique(witnesses, return_counts=True)[1]
+    groups = {"groups": len(size), "largest_group": int(size.max(initial=0)) + (1 if len(size) else 0)}
+    return {**found, **groups, **likeness.metrics}
+
+
+class _Decision:
+    """The decisions so far. Arrays are by position in the dataset."""
+
+    def __init__(self, dataset: Dataset, settings: Dedup, likeness: Likeness) -> None:
+        self.dataset, self.settings, self.likeness = dataset, settings, likeness
+        self.rank = likeness.rank
+        self.training = dataset.training
+        self.gone = np.zeros(len(dataset), dtype=bool)
+        self.copies_of = np.full(len(dataset), ALONE, dtype=np.int64)
+        unreadable = np.flatnonzero(likeness.causes != None)  # noqa: E711 - elementwise
+        self.parts = [
+            Verdicts.of(
+                dataset.rows[unreadable], Action.FLAG, "unreadable", detail=likeness.causes[unreadable].tolist()
+            )
+        ]
+
+    def leaks(self) -> None:
+        """Drop training samples that are copies of evaluation samples, whatever their labels."""
+        if self.settings.scope != "across-splits" or self.training.all():
+            return
+        like = self.likeness
+        witness, distance = nearest(like.candidates, self.rank, like.accept, self.training, ~self.training)
+        labels = self.dataset.labels
+        found = np.flatnonzero(witness != ALONE)
+        other = (labels[found] != labels[witness[found]]) & self._labelled(found, witness[found])
+        words = ["and the labels contradict each other" if differs else None for differs in other.tolist()]
+        self._say(Action.DROP, "leak", witness, distance, words)
+
+    def copies(self) -> None:
+        """Group copies of the same label, and of the same split where the scope says so, around the kept sample."""
+        groups = self._within_label_and_split()
+        for part, action, reason in (
+            (self.training & ~self.gone, Action.DROP, "duplicate"),
+            (~self.training, Action.FLAG, "duplicate-in-evaluation"),
+        ):
+            witness, distance = star_groups(groups, self.rank, self.likeness.accept, part)
+            self.copies_of = np.where(witness != ALONE, witness, self.copies_of)
+            self._say(action, reason, witness, distance)
+
+    def conflicts(self) -> None:
+        """Find kept samples that are copies of each other under different labels, and do as `conflicts` says."""
+        if self.settings.scope == "within-class" or len(self.dataset.classes) < 2:
+            return
+        a, b, distance = self._contradictions()
+        if self.settings.conflicts == "keep-majority":
+            lost, winner, lost_distance = self._outvoted(a, b, distance)
+            self._say_pairs(Action.DROP, "conflict-minority", lost, winner, lost_distance)
+            unsettled = ~(self.gone[a] | self.gone[b])
+            a, b, distance = a[unsettled], b[unsettled], distance[unsettled]
+        both, other = np.concatenate([a, b]), np.concatenate([b, a])
+        distance = np.concatenate([distance, distance])
+        order = np.lexsort((self.rank[other], distance, both))
+        both, other, distance = both[order], other[order], distance[order]
+        first = np.unique(both, return_index=True)[1]
+        both, other, distance = both[first], other[first], distance[first]
+        drop = self.training[both] & (self.settings.conflicts == "drop-all")
+        self._say_pairs(Action.DROP, "conflict", both[drop], other[drop], distance[drop])
+        self._say_pairs(Action.FLAG, "conflict", both[~drop], other[~drop], distance[~drop])
+
+    def _within_label_and_split(self) -> Candidates:
+        group = self.dataset.labels.astype(np.int64) + 1
+        if self.settings.scope != "across-splits":
+            group = group * (len(self.dataset.split_names) + 1) + self.dataset.splits + 1
+        return divided(self.likeness.candidates, group)
+
+    def _labelled(self, a: Ints, b: Ints) -> NDArray[np.bool_]:
+        known: NDArray[np.bool_] = (self.dataset.labels[a] != UNKNOWN) & (self.dataset.labels[b] != UNKNOWN)
+        return known
+
+    def _contradictions(self) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        labels, splits = self.dataset.labels, self.dataset.splits
+        kept = ~self.gone & (labels != UNKNOWN)
+        found: list[tuple[Ints, Ints, NDArray[np.float64]]] = []
+        for a, b in pairs_between(self.likeness.candidates, kept, kept):
+            differ = (a < b) & (labels[a] != labels[b])
+            if self.settings.scope == "across-classes":
+                differ &= splits[a] == splits[b]
+            a, b = a[differ], b[differ]
+            distance = self.likeness.accept(a, b)
+            good = ~np.isnan(distance)
+            found.append((a[good], b[good], distance[good]))
+        if not found:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+        a, b, distance = (np.concatenate(column) for column in zip(*found, strict=True))
+        return a, b, distance
+
+    def _outvoted(self, a: Ints, b: Ints, distance: NDArray[np.float64]) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """In each contradicting pair the sample with fewer copies of its own label loses; a tie is left open."""
+        held = self.copies_of[self.copies_of != ALONE]
+        votes = 1 + np.bincount(held, minlength=len(self.dataset))
+        swap = votes[a] > votes[b]
+        loser, winner = np.where(swap, b, a), np.where(swap, a, b)
+        decided = (votes[loser] < votes[winner]) & self.training[loser]
+        loser, winner, distance = loser[decided], winner[decided], distance[decided]
+        # A winner that loses to a third sample is no witness; the strongest winner of each loser never does
+        # unless it loses itself, so go from the most votes down and let only those still standing win.
+        order = np.lexsort((self.rank[winner], -votes[winner]))
+        lost = np.zeros(len(self.dataset), dtype=bool)
+        take = np.zeros(len(order), dtype=bool)
+        for position in order.tolist():
+            if not lost[winner[position]] and not lost[loser[position]]:
+                lost[loser[position]] = take[position] = True
+        return loser[take], winner[take], distance[take]
+
+    def _say(
+        self,
+        action: Action,
+        reason: str,
+        witness: Ints,
+        distance: NDArray[np.float64],
+        words: list[str | None] | None = None,
+    ) -> None:
+        found = np.flatnonzero(witness != ALONE)
+        self._say_pairs(action, reason, found, witness[found], distance[found], words)
+
+    def _say_pairs(
+        self,
+        action: Action,
+        reason: str,
+        sample: Ints,
+        witness: Ints,
+        distance: NDArray[np.float64],
+        words: list[str | None] | None = None,
+    ) -> None:
+        rows = self.dataset.rows
+        self.parts.append(
+            Verdicts.of(
+                rows[sample],
+                action,
+                reason,
+                score=distance,
+                threshold=self.likeness.threshold,
+                witness=rows[witness],
+                detail=words,
+            )
+        )
+        if action is Action.DROP:
+            self.gone[sample] = True

@@ -1,0 +1,46 @@
+"""The last sample of a class stays, whatever a step decided: class indices of a folder must not shift."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.outcome import Action, Verdicts
+
+
+def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) -> Verdicts:
+    """Turn a drop into a flag where it would take the last sample of a class in a split.
+
+    Labels that hardly repeat (more classes than half the samples) are taken for numbers to predict, not for classes.
+
+    Args:
+        dataset: what the step was given.
+        verdicts: what it decided.
+        rank: by source row, the smallest is the best sample to keep.
+
+    Returns:
+        The verdicts, those that would empty a class changed to `Action.FLAG`, their detail saying so.
+    """
+    dropped = verdicts.dropped()
+    if not len(dropped) or len(dataset.classes) * 2 > len(dataset):
+        return verdicts
+    group = dataset.splits.astype(np.int64) * (len(dataset.classes) + 1) + dataset.labels
+    gone = np.isin(dataset.rows, dropped)
+    emptied = np.setdiff1d(group[gone], group[~gone])
+    saved: list[int] = []
+    names: dict[int, str] = {}
+    for key in emptied.tolist():
+        members = dataset.rows[group == key]
+        best = int(members[np.argmin(rank[members])])
+        label = int(dataset.labels[np.searchsorted(dataset.rows, best)])
+        saved.append(best)
+        names[best] = "the last sample" if label == UNKNOWN else f"the last sample of class {dataset.classes[label]}"
+    if not saved:
+        return verdicts
+    action, detail = verdicts.action.copy(), verdicts.detail.copy()
+    for position in np.flatnonzero(np.isin(verdicts.sample, saved) & (verdicts.action == Action.DROP)).tolist():
+        action[position] = Action.FLAG
+        kept = f"kept: {names[int(verdicts.sample[position])]}"
+        detail[position] = f"{detail[position]}; {kept}" if detail[position] else kept
+    return replace(verdicts, action=action, detail=detail)
