@@ -1,0 +1,58 @@
+# Everything works in a fresh clone with Python 3.11 or newer: the first target that is made sets up .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/demo
+
+.PHONY: help .venv demo test lint format bench schemas clean
+
+help:
+	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
+	@echo "make test     run the tests"
+	@echo "make lint     ruff, mypy, import contracts"
+	@echo "make format   put the code in shape"
+	@echo "make bench    measure speed and memory against peers (long; needs the network for the peers)"
+	@echo "make schemas  write the JSON Schemas in configs/ anew"
+	@echo "make clean    remove what the targets made, .venv included"
+
+.venv: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "datadiet needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints-dev.txt -e '.[dev]'
+	touch $@
+
+# Exit code 3 says that some samples could not be read: the sample data has three of them on purpose.
+demo: .venv/.ready
+	@mkdir -p $(DEMO)
+	$(BIN)/datadiet run configs/quickstart.yaml --force || test $$? -eq 3
+	@$(BIN)/python sample_data/score.py $(DEMO)/images.report.json
+	$(BIN)/datadiet run configs/quickstart-table.yaml --force
+	@$(BIN)/python sample_data/score.py $(DEMO)/table.csv.report.json
+
+test: .venv/.ready
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.ready
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+schemas: .venv/.ready
+	$(BIN)/datadiet schema pipeline > configs/pipeline.schema.json
+	$(BIN)/datadiet schema dedup > configs/dedup.schema.json
+	$(BIN)/datadiet schema report > configs/report.schema.json
+
+bench: .venv/.ready
+	$(BIN)/python benchmarks/bench_hamming.py
+	$(BIN)/python benchmarks/bench_files.py
+	$(BIN)/python benchmarks/bench_rows.py
+	$(BIN)/python benchmarks/bench_images.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

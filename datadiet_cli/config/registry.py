@@ -1,0 +1,56 @@
+"""Every step there is. A new step joins with one line."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from datadiet_cli.config.base import Settings
+from datadiet_cli.config.words import suggestion
+from datadiet_cli.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class StepSpec:
+    """Where a step's parts are found, as `module:name`, so that naming a step imports nothing.
+
+    Attributes:
+        settings: the step's settings, a subclass of `Settings`.
+        run: the step itself.
+        summary: what the step does, in one line for the help.
+    """
+
+    settings: str
+    run: str
+    summary: str
+
+
+STEPS = {
+    "dedup": StepSpec(
+        settings="datadiet_cli.config.dedup:Dedup",
+        run="datadiet_cli.steps.dedup:run",
+        summary="Remove duplicates and near-duplicates",
+    ),
+}
+
+
+def load(ref: str) -> Any:
+    """Import what a `module:name` reference stands for."""
+    module, _, name = ref.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def settings_of(name: str) -> type[Settings]:
+    """The settings model of the step of this name.
+
+    Raises:
+        ConfigError: if there is no such step.
+    """
+    if name not in STEPS:
+        raise ConfigError(unknown_step(name))
+    model: type[Settings] = load(STEPS[name].settings)
+    return model
+
+
+def unknown_step(name: str) -> str:
+    """Say that there is no such step, and which step may have been meant."""
+    return f"unknown step {name!r}{suggestion(name, STEPS) or '; there are ' + ', '.join(STEPS)}"
