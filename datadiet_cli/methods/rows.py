@@ -4,6 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+_LARGEST = 2.0**53
+"""Beyond it not every whole number has a float64 of its own."""
+
+
 def relative_gap(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """The largest relative difference between paired rows, as `math.isclose` measures it.
 
@@ -70,7 +74,8 @@ def _refine(numbers: NDArray[np.float64], block: NDArray[np.int64], tolerance: f
         if missing.any():
             keys.append(missing)
         known = column[~missing]
-        if len(known) and (known == np.round(known)).all() and np.abs(known).max() * tolerance < 1:
+        whole = bool((known == np.round(known)).all()) and float(np.abs(known).max(initial=0)) < _LARGEST
+        if whole and float(np.abs(known).max(initial=0)) * tolerance < 1:
             keys.append(np.where(missing, 0.0, column))
     if len(keys) == 1:
         return block
