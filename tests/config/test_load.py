@@ -78,7 +78,7 @@ def test_precedence_in_a_pipeline(write):
         ("DEDUP_COLUMNS", "a, b", "columns", ["a", "b"]),
         ("DEDUP_COLUMNS", "a", "columns", ["a"]),
         ("DEDUP_TOLERANCE", "1e-3", "tolerance", 0.001),
-        ("DEDUP_TOLERANCE", "2", "tolerance", 2.0),
+        ("DEDUP_TOLERANCE", "0", "tolerance", 0.0),
         ("CACHE_DIR", "anything", "cache", True),
     ],
 )
@@ -231,7 +231,7 @@ DEDUP = st.fixed_dictionaries(
         "method": st.sampled_from(["auto", "exact", "near", "phash"]),
         "max_distance": st.integers(0, 64),
         "min_correlation": st.floats(0, 1),
-        "tolerance": st.floats(0, allow_infinity=False, allow_nan=False) | st.integers(0, 9),
+        "tolerance": st.floats(0, 0.5) | st.just(0),
         "columns": st.none() | st.lists(NAMES, min_size=1, max_size=3),
         "verify": st.booleans(),
     },

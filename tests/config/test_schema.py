@@ -35,7 +35,7 @@ GOOD_PIPELINES = [
     "steps: [dedup]",
     "steps: [dedup: ]",
     "input: raw\noutput: clean\nmax_removed: 5%\nsteps: [dedup: {method: exact, columns: [a]}, dedup]",
-    "steps: [dedup: {tolerance: 1, max_distance: 0}]\nmax_removed: 0.5\nworkers: null\ndelimiter: tab",
+    "steps: [dedup: {tolerance: 0, max_distance: 0}]\nmax_removed: 0.5\nworkers: null\ndelimiter: tab",
     "steps: [dedup]\nexpect: {removed: <= 60%, leaks: == 0, samples: '>= 10'}",
 ]
 BAD_PIPELINES = [
