@@ -103,7 +103,9 @@ class Common(Settings):
         ge=1,
         description="How many threads or processes work at once; as many as there are cores if not given.",
     )
-    label: str | None = Field(None, description="Name of the column that holds the labels, of a table or of a table of labels.")
+    label: str | None = Field(
+        None, description="Name of the column that holds the labels, of a table or of a table of labels."
+    )
     split: str | None = Field(
         None, description="Name of the column that says train, validation or test; folders say it by their names."
     )

@@ -155,7 +155,7 @@ def _by_picture(dataset: Dataset, settings: Dedup, context: Context, stack: Exit
     if nodes:
         values = np.empty(nodes, dtype=np.uint64)
         values[node[by_hash]] = hashes[by_hash]
-        edges = pairs_within(values, settings.max_distance)
+        edges = pairs_within(values, settings.max_distance, context.engine.workers)
     node[by_pixels] = nodes + distinct(digest[by_pixels])
 
     def accept(a: Ints, b: Ints) -> NDArray[np.float64]:

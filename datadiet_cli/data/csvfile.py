@@ -1,0 +1,219 @@
+"""CSV and TSV: records are copied as the bytes they were, cells are read by polars."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.data.csvscan import split_csv, unlimited_cells
+from datadiet_cli.data.encoding import check_text, text_begin, text_codec
+from datadiet_cli.data.header import check_delimiter, column_names, sniff_delimiter
+from datadiet_cli.data.infer import infer_types
+from datadiet_cli.data.records import Bytes, Records, equal_records, hash_records, map_file, write_records
+from datadiet_cli.data.tablefile import NO_EDITS, Edits, TableFile, TableFormat
+from datadiet_cli.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_HEAD_BYTES = 2**16
+_BLOCK_BYTES = 2**26
+_PAIRS = 2**17
+
+
+class CsvFile(TableFile):
+    """A CSV or TSV file. Cells may be quoted as RFC 4180 says; a blank line is no record.
+
+    Args:
+        path: the file.
+        fmt: how to read it.
+
+    Raises:
+        InputError: the file is no such table.
+        ConfigError: the format's encoding or delimiter cannot be one.
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, path: str, fmt: TableFormat) -> None:
+        self.path = path
+        self._codec = text_codec(fmt.encoding)
+        self._data: Bytes = map_file(path)
+        begin = text_begin(self._data, path, self._codec)
+        check_text(self._data, path, self._codec)
+        self._delimiter = _delimiter(self._data, begin, path, fmt.delimiter)
+        found = split_csv(self._data, begin, path, self._delimiter)
+        if len(found.spans) == 0:
+            raise InputError(f"{path}: holds no header and no records, only blank lines")
+        self._quoted, self._stray, self._blank = found.quoted, found.stray, found.blank
+        first = self._cells(self._data[found.spans.starts[0] : found.spans.ends[0]].tobytes())
+        self.columns = tuple(column_names(first, fmt.header, path))
+        body = 0 if fmt.header == "none" else 1
+        self._spans = Records(found.spans.starts[body:], found.spans.ends[body:])
+        self.records = len(self._spans)
+
+    def texts(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """Every cell as text; see `TableFile`."""
+        import polars as pl
+
+        frames = list(self._frames(self.positions(columns)))
+        return pl.concat(frames) if frames else self._parse(b"", self.positions(columns))
+
+    def typed(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
+        """Every cell in the type that its whole column has; see `TableFile` and `infer_types`."""
+        return infer_types(self.texts(columns))
+
+    def record_bytes(self) -> NDArray[np.int64]:
+        """(records,) int64; see `TableFile`. Blank lines count with the record before them."""
+        return np.diff(self._spans.starts)
+
+    def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
+        """(records,) uint64; see `TableFile`. Without quotes in the file, equal cells are equal bytes."""
+        if self._bytes_tell(columns):
+            return hash_records(self._data, self._spans)
+        hashes = [frame.hash_rows().to_numpy() for frame in self._frames(self.positions(columns))]
+        return np.concatenate([np.empty(0, dtype=np.uint64), *hashes])
+
+    def same(
+        self, a: NDArray[np.int64], b: NDArray[np.int64], columns: Sequence[str] | None = None
+    ) -> NDArray[np.bool_]:
+        """(n,) bool; see `TableFile`. Only pairs whose bytes differ are parsed."""
+        equal = equal_records(self._data, self._spans, a, b)
+        if self._bytes_tell(columns):
+            return equal
+        positions = self.positions(columns)
+        differ = np.flatnonzero(~equal)
+        for at in range(0, len(differ), _PAIRS):
+            pairs = differ[at : at + _PAIRS]
+            left, right = (self._parse(self._lines(rows[pairs]), positions) for rows in (a, b))
+            alike = np.ones(len(pairs), dtype=np.bool_)
+            for one, other in zip(left.get_columns(), right.get_columns(), strict=True):
+                alike &= one.eq_missing(other).to_numpy()
+            equal[pairs] = alike
+        return equal
+
+    def write(self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS) -> int:
+        """Copy the records that stay; of an edited record only the edited cells' bytes change.
+
+        See `TableFile`. The header and what stands around it are copied as they are.
+        """
+        wanted: dict[int, dict[int, str | None]] = {}
+        for column, texts in edits.items():
+            position = self.positions([column])[0]
+            for row, text in texts.items():
+                wanted.setdefault(row, {})[position] = text
+        rewritten = {row: self._rewrite(row, cells) for row, cells in wanted.items()}
+        return write_records(self._data, self._spans, rows, destination, rewritten)
+
+    def _bytes_tell(self, columns: Sequence[str] | None) -> bool:
+        """Whether equal cells in these columns are equal bytes, and the other way round."""
+        return not self._quoted and (columns is None or tuple(columns) == self.columns)
+
+    def _frames(self, positions: Sequence[int]) -> Iterator["pl.DataFrame"]:
+        """The cells of the given columns, block by block: some 64 MiB of the file each."""
+        starts, begin = self._spans.starts, 0
+        while begin < self.records:
+            end = int(np.searchsorted(starts, starts[begin] + _BLOCK_BYTES))
+            end = min(max(end, begin + 1), self.records)
+            if self._blank:
+                block = self._lines(np.arange(begin, end))
+            else:
+                block = self._data[starts[begin] : starts[end]].tobytes()
+            yield self._parse(block, positions)
+            begin = end
+
+    def _lines(self, rows: NDArray[np.int64]) -> bytes:
+        """The texts of the given records, a line feed after each."""
+        spans = map(slice, self._spans.starts[rows].tolist(), self._spans.ends[rows].tolist())
+        return b"\n".join([*map(self._data.data.__getitem__, spans), b""])
+
+    def _parse(self, block: bytes, positions: Sequence[int]) -> "pl.DataFrame":
+        """The cells of whole records, String; an empty cell, quoted or not, is null."""
+        import polars as pl
+
+        names = [self.columns[i] for i in positions]
+        if not block:
+            return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+        if self._codec != "utf-8":
+            block = block.decode(self._codec).encode()
+        if self._stray:
+            block = self._requoted(block)
+        frame = pl.read_csv(
+            block,
+            has_header=False,
+            schema=dict.fromkeys(self.columns, pl.String),
+            columns=sorted(set(positions)),
+            separator=self._delimiter,
+        ).select(names)
+        if self._quoted:
+            frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()).name.keep())
+        return frame
+
+    def _requoted(self, block: bytes) -> bytes:
+        """The same cells with quotes as RFC 4180 wants them, for polars reads stray ones otherwise."""
+        text = io.StringIO(newline="")
+        with unlimited_cells():
+            reader = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=self._delimiter)
+            # With line ends of both characters, older Pythons quote cells that hold either of them.
+            csv.writer(text, delimiter=self._delimiter, lineterminator="\r\n").writerows(reader)
+        return text.getvalue().encode()
+
+    def _cells(self, record: bytes) -> list[str]:
+        with unlimited_cells():
+            text = io.StringIO(record.decode(self._codec), newline="")
+            return next(csv.reader(text, delimiter=self._delimiter))
+
+    def _rewrite(self, row: int, cells: Mapping[int, str | None]) -> bytes:
+        """The text of a record with some of its cells replaced."""
+        record = self._data[self._spans.starts[row] : self._spans.ends[row]].tobytes()
+        spans = cell_spans(record, self._delimiter)
+        pieces, at = [], 0
+        for position in sorted(cells):
+            begin, end = spans[position]
+            pieces += [record[at:begin], self._cell_bytes(cells[position] or "", row)]
+            at = end
+        return b"".join([*pieces, record[at:]])
+
+    def _cell_bytes(self, text: str, row: int) -> bytes:
+        # An only cell that is empty would leave a blank line, which is no record.
+        if any(mark in text for mark in (self._delimiter, '"', "\n", "\r")) or not (text or len(self.columns) > 1):
+            text = '"' + text.replace('"', '""') + '"'
+        try:
+            return text.encode(self._codec)
+        except UnicodeEncodeError as error:
+            raise OutputError(
+                f"{self.path}: record {row}: the new text {text!r} holds {text[error.start]!r}, which "
+                f"{self._codec} cannot express; convert the table to UTF-8 first"
+            ) from None
+
+
+def cell_spans(record: bytes, delimiter: str) -> list[tuple[int, int]]:
+    """Where the cells of a record lie, quotes included, as Python's csv module cuts them.
+
+    Args:
+        record: the text of one record, without its line end.
+        delimiter: an ASCII character.
+    """
+    cut = re.escape(delimiter.encode())
+    # Only a quote at the beginning of a cell counts; what follows the closing one belongs to the cell.
+    cell = re.compile(rb'(?:"(?:[^"]|"")*+")?[^%b]*' % cut, re.DOTALL)
+    spans, at = [], 0
+    while True:
+        match = cell.match(record, at)
+        end = match.end() if match else at
+        spans.append((at, end))
+        if end >= len(record):
+            return spans
+        at = end + 1
+
+
+def _delimiter(data: Bytes, begin: int, path: str, given: str | None) -> str:
+    if given is not None:
+        return check_delimiter(given)
+    if Path(path).suffix.lower() in (".tsv", ".tab"):
+        return "\t"
+    return sniff_delimiter(data[begin : begin + _HEAD_BYTES].tobytes().decode("latin-1"))
