@@ -1,11 +1,12 @@
 """The process: arguments in, exit code out, one line for every error that a user can do something about."""
 
+import difflib
 import os
 import signal
 import sys
 from types import FrameType
 
-from datadiet_cli.errors import DatadietError, ExitCode
+from datadiet_cli.errors import ConfigError, DatadietError, ExitCode
 
 
 class _TerminatedError(BaseException):
@@ -19,6 +20,7 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
     signal.signal(signal.SIGTERM, _terminate)
+    _reopen_closed_streams()
     # On a descriptor of its own, so that the noise of C libraries on descriptor 2 can be told from what we say.
     sys.stderr = open(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115
     code = run(sys.argv[1:] if arguments is None else arguments)
@@ -32,6 +34,19 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(int(code))
 
 
+def _reopen_closed_streams() -> None:
+    """A daemon may have closed stdout or stderr; the next file that is opened must not become them."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+
+
 def run(arguments: list[str]) -> int:
     """Run the command line and give its exit code."""
     try:
@@ -43,7 +58,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return ExitCode.BROKEN_PIPE
     except DatadietError as error:
-        return _say(str(error), error.exit_code)
+        return _say(str(error), error.exit_code, many=isinstance(error, ConfigError))
     except MemoryError:
         return _say("out of memory; use fewer --workers, or a machine with more", ExitCode.USAGE)
     except OSError as error:
@@ -62,15 +77,24 @@ def _dispatch(arguments: list[str]) -> int:
     from datadiet_cli.cli import app
 
     try:
-        return int(app(arguments, prog_name="datadiet", standalone_mode=False) or 0)
+        return int(app(arguments or ["--help"], prog_name="datadiet", standalone_mode=False) or 0)
     except TyperException as error:
-        return _say(getattr(error, "format_message", error.__str__)(), ExitCode.USAGE)
+        return _say(_usage_message(error), ExitCode.USAGE)
 
 
-def _say(message: str, code: int) -> int:
+def _usage_message(error: Exception) -> str:
+    option, near = getattr(error, "option_name", None), getattr(error, "possibilities", None)
+    if option and near:
+        best = difflib.get_close_matches(option, near, 1, cutoff=0)[0]
+        return f"{option}: no such option; did you mean {best}?"
+    return str(getattr(error, "format_message", error.__str__)())
+
+
+def _say(message: str, code: int, *, many: bool = False) -> int:
+    """Print an error: one line, or with `many` a line for each mistake."""
     from datadiet_cli.report.terminal import printable
 
-    for line in message.splitlines():
+    for line in message.split("\n") if many else [message]:
         print(f"datadiet: {printable(line)}", file=sys.stderr)  # noqa: T201 - the process's voice
     return code
 

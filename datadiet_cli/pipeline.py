@@ -23,15 +23,14 @@ from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
+from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.build import (
-    Gate,
     Report,
     StepResult,
     forget_report,
     report_path,
     summarise,
-    verdict_rows,
     write_report,
 )
 from datadiet_cli.resume import Memory, key_of
@@ -79,8 +78,8 @@ class Result:
     Attributes:
         exit_code: of the process.
         report: the report as JSON values.
-        kept: ids of the samples that remain; empty when the run was up to date.
-        dropped: ids of the samples that are gone.
+        kept: gives the ids of the samples that remain.
+        dropped: gives the ids of the samples that are gone.
         up_to_date: whether nothing had to be done.
     """
 
@@ -109,13 +108,11 @@ def execute(request: Request, progress: Progress) -> Result:
     if request.output is not None:
         earlier = None if request.rerun else _up_to_date(request.output, key)
         if earlier is not None:
-            return _as_before(dataset, earlier)
+            return _as_before(request, dataset, earlier, progress)
         check_output(request.input, request.output, force=request.force or _ours(request))
         _check_suffix(request)
-    with Engine(common.engine, common.workers) as engine:
-        context = Context(engine, common.seed, common.device, common.max_pixels, progress)
-        final, results = _steps(request, dataset, context, key)
-    gates = _gates(request, dataset, final, results)
+    final, results = _compute(request, dataset, progress)
+    gates = _gates(request, len(dataset), summarise(dataset, final, results))
     exit_code = _exit_code(gates, results)
     report = Report(request.command, request.input, request.output, common, dataset, final, results, gates)
     published = None
@@ -128,8 +125,7 @@ def execute(request: Request, progress: Progress) -> Result:
     )
     if published is not None and request.output is not None:
         write_report(request.output, document)
-    dropped = np.setdiff1d(dataset.rows, final.rows)
-    return Result(exit_code, document, lambda: final.ids, lambda: dataset.source.ids(dropped))
+    return Result(exit_code, document, lambda: final.ids, lambda: _ids_gone(dataset, final))
 
 
 def _check_device(device: str) -> None:
@@ -172,20 +168,35 @@ def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
     return dict(document)
 
 
-def _as_before(dataset: Dataset, document: dict[str, Any]) -> Result:
+def _as_before(request: Request, dataset: Dataset, document: dict[str, Any], progress: Progress) -> Result:
+    """The result of the run that made OUTPUT; only gates, which may be new, are looked at again."""
+    gates = _gates(request, document["input"]["samples"], document["figures"])
+    exit_code = ExitCode(document["exit_code"])
+    if not all(gate.passed for gate in gates):
+        exit_code = ExitCode.GATE_FAILED
+        document = {**document, "exit_code": exit_code, "gates": [gate.as_json() for gate in gates]}
+
     @cache
-    def dropped() -> list[str]:
-        return sorted(
-            {row["id"] for row in verdict_rows(document) if row["action"] == Action.DROP}, key=order.__getitem__
-        )
+    def final() -> Dataset:
+        return _compute(copy_with(request, output=None), dataset, progress)[0]
 
-    def kept() -> list[str]:
-        gone = set(dropped())
-        return [name for name in ids if name not in gone]
+    return Result(
+        exit_code,
+        document,
+        kept=lambda: final().ids,
+        dropped=lambda: _ids_gone(dataset, final()),
+        up_to_date=exit_code != ExitCode.GATE_FAILED,
+    )
 
-    ids = dataset.ids
-    order = {name: position for position, name in enumerate(ids)}
-    return Result(ExitCode(document["exit_code"]), document, kept, dropped, up_to_date=True)
+
+def _compute(request: Request, dataset: Dataset, progress: Progress) -> tuple[Dataset, list[StepResult]]:
+    common = request.common
+    with Engine(common.engine, common.workers) as engine:
+        return _steps(request, dataset, Context(engine, common.seed, common.device, common.max_pixels, progress))
+
+
+def _ids_gone(before: Dataset, after: Dataset) -> list[str]:
+    return before.source.ids(np.setdiff1d(before.rows, after.rows))
 
 
 def _ours(request: Request) -> bool:
@@ -198,7 +209,7 @@ def _check_suffix(request: Request) -> None:
         raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
 
 
-def _steps(request: Request, dataset: Dataset, context: Context, key: str) -> tuple[Dataset, list[StepResult]]:
+def _steps(request: Request, dataset: Dataset, context: Context) -> tuple[Dataset, list[StepResult]]:
     memory = Memory(request.environment, enabled=request.common.cache)
     opened = _opening(dataset)
     results = [StepResult("open", {}, len(dataset), opened, 0.0)]
@@ -246,19 +257,9 @@ def _apply_unreadable(outcome: Outcome, dataset: Dataset, common: Common) -> Out
     return copy_with(outcome, verdicts=copy_with(verdicts, action=action))
 
 
-def _gates(request: Request, dataset: Dataset, final: Dataset, results: list[StepResult]) -> list[Gate]:
-    figures = summarise(dataset, final, results)
-    gates = []
-    share = figures["removed"] / max(len(dataset), 1)
+def _gates(request: Request, total: int, figures: Mapping[str, int]) -> list[Gate]:
     limit = request.common.max_removed
-    if limit is not None:
-        gates.append(Gate("max_removed", f"<= {limit * 100:g}%", share, share <= limit))
-    elif request.check:
-        gates.append(Gate("check", "== 0", figures["removed"], figures["removed"] == 0))
-    for metric, expectation in request.expect.items():
-        value = figures[metric] / max(len(dataset), 1) if expectation.is_share else figures[metric]
-        gates.append(Gate(metric, str(expectation), value, expectation.holds(value)))
-    return gates
+    return evaluate(figures, total, max_removed=limit, check=request.check, expect=request.expect)
 
 
 def _exit_code(gates: list[Gate], results: list[StepResult]) -> ExitCode:

@@ -83,9 +83,8 @@ def _in_words(facts: dict[str, Any]) -> str:
         f"{printable(facts['path'])}: {facts['layout']}",
         f"  samples     {facts['samples']:,} ({facts['kind']}), {size_in_words(facts['bytes'])}",
     ]
-    for name in ("splits", "classes", "formats"):
-        if facts.get(name):
-            lines.append(f"  {name:<11} {_counts(facts[name])}")
+    counted = [name for name in ("splits", "classes", "formats") if facts.get(name)]
+    lines.extend(f"  {name:<11} {_counts(facts[name])}" for name in counted)
     if facts["unlabelled"] and facts["classes"]:
         lines.append(f"  unlabelled  {facts['unlabelled']:,}")
     if "columns" in facts:

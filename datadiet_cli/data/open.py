@@ -42,6 +42,8 @@ def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
         InputError: INPUT does not exist, is empty, is of an unknown kind, or lacks a column that was named.
     """
     reading = reading or Reading()
+    if not path:
+        raise InputError("INPUT is empty; name a folder or a table")
     if not os.path.lexists(path):
         raise InputError(f"{path}: does not exist{_near_name(path)}")
     if os.path.isdir(path):

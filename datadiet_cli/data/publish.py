@@ -20,6 +20,7 @@ from datadiet_cli.errors import OutputError
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+LONGEST_ENDING = ".verdicts.parquet"
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
 
@@ -30,6 +31,21 @@ def check_output(source: str, output: str, *, force: bool) -> None:
         OutputError: OUTPUT exists (without `force`), is INPUT, lies inside it or around it, or its folder is
             missing or cannot be written.
     """
+    if not output:
+        raise OutputError("OUTPUT is empty; name a folder or a file")
+    _check_overlap(source, output)
+    _check_occupied(output, force)
+    parent = _parent(output)
+    if not os.path.isdir(parent):
+        raise OutputError(f"{output}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{output}: its folder {parent} cannot be written; give write permission")
+    longest = os.pathconf(parent, "PC_NAME_MAX") - len(LONGEST_ENDING)
+    if len(os.fsencode(os.path.basename(output.rstrip("/")))) > longest:
+        raise OutputError(f"{output}: the name is too long; at most {longest} bytes leave room for the report's name")
+
+
+def _check_overlap(source: str, output: str) -> None:
     real_source, real_output = os.path.realpath(source), os.path.realpath(output)
     if real_source == real_output:
         raise OutputError(f"{output}: OUTPUT is INPUT; name another folder or file")
@@ -37,15 +53,15 @@ def check_output(source: str, output: str, *, force: bool) -> None:
         raise OutputError(f"{output}: OUTPUT lies inside INPUT; name a place outside {source}")
     if real_source.startswith(real_output + os.sep):
         raise OutputError(f"{output}: OUTPUT holds INPUT; name another place")
-    if os.path.lexists(output) and not force:
-        raise OutputError(f"{output}: exists already; name another OUTPUT or pass --force to replace it")
+
+
+def _check_occupied(output: str, force: bool) -> None:
     if os.path.islink(output.rstrip("/")):
         raise OutputError(f"{output}: is a symbolic link; name the place it leads to")
-    parent = _parent(output)
-    if not os.path.isdir(parent):
-        raise OutputError(f"{output}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{output}: its folder {parent} cannot be written; give write permission")
+    if os.path.lexists(output) and not (os.path.isdir(output) or os.path.isfile(output)):
+        raise OutputError(f"{output}: is neither a folder nor a regular file; name another OUTPUT")
+    if os.path.lexists(output) and not force:
+        raise OutputError(f"{output}: exists already; name another OUTPUT or pass --force to replace it")
 
 
 class Stage:
@@ -63,7 +79,7 @@ class Stage:
         self._output = output.rstrip("/")
         self._parent = _parent(output)
         base = os.path.basename(self._output)
-        self._prefix = f".{base[:100]}."
+        self._prefix = _hidden(base)
         _sweep(self._parent, self._prefix)
         self._room = os.path.join(self._parent, f"{self._prefix}{secrets.token_hex(6)}.partial")
         os.mkdir(self._room, 0o700)
@@ -104,7 +120,7 @@ class Stage:
 def write_atomically(path: str, content: bytes) -> None:
     """Write a file under a temporary name, sync it, and rename it into place, replacing what was there."""
     parent = _parent(path)
-    temporary = os.path.join(parent, f".{os.path.basename(path)[:100]}.{secrets.token_hex(6)}.partial")
+    temporary = os.path.join(parent, f"{_hidden(os.path.basename(path))}{secrets.token_hex(6)}.partial")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -115,6 +131,11 @@ def write_atomically(path: str, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     _sync_directory(parent)
+
+
+def _hidden(name: str) -> str:
+    """The start of a hidden name, short enough for what follows: names are limited in bytes."""
+    return os.fsdecode(b"." + os.fsencode(name)[:60] + b".")
 
 
 def _parent(path: str) -> str:

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-
 _LARGEST = 2.0**53
 """Beyond it not every whole number has a float64 of its own."""
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.data.publish import LONGEST_ENDING, write_atomically
+from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import NO_WITNESS, Action, Outcome, Verdicts
 
 REPORT_VERSION = 1
@@ -44,23 +45,13 @@ class StepResult:
     resumed: bool = False
 
 
-@dataclass(frozen=True)
-class Gate:
-    """A condition the user set: its name, the limit as written, the value it met, and whether it held."""
-
-    name: str
-    limit: str
-    value: float
-    passed: bool
-
-
 def report_path(output: str) -> str:
     """Where the report of OUTPUT stands."""
     return output.rstrip("/") + ".report.json"
 
 
 def _sidecar_path(output: str) -> str:
-    return output.rstrip("/") + ".verdicts.parquet"
+    return output.rstrip("/") + LONGEST_ENDING
 
 
 def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, int]:
@@ -120,10 +111,7 @@ class Report:
             "figures": summarise(self.before, self.after, self.results),
             "settings": self.common.model_dump(mode="json"),
             "steps": [_step(result) for result in self.results],
-            "gates": [
-                {"name": gate.name, "limit": gate.limit, "value": gate.value, "passed": gate.passed}
-                for gate in self.gates
-            ],
+            "gates": [gate.as_json() for gate in self.gates],
             "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
             "verdicts_file": None,
             "verdicts": _Rows(self.before, self.results),

@@ -66,11 +66,11 @@ def summary(document: Mapping[str, Any]) -> str:
 def _ending(document: Mapping[str, Any]) -> str:
     after = document["output"]
     count = _plural(after["samples"], "sample")
+    if not all(gate["passed"] for gate in document["gates"]):
+        return f"a gate failed; nothing was written ({count} would remain)"
     if document["published"]:
         path = printable(after["path"].rstrip("/"))
         return f"{path}: {count}, {size_in_words(after['bytes'])}; report in {path}.report.json"
-    if not all(gate["passed"] for gate in document["gates"]):
-        return f"a gate failed; nothing was written ({count} would remain)"
     return f"nothing was written; {count} would remain"
 
 
