@@ -78,6 +78,9 @@ def _dispatch(arguments: list[str]) -> int:
 
     try:
         return int(app(arguments or ["--help"], prog_name="datadiet", standalone_mode=False) or 0)
+    except SystemExit:
+        # Typer's answer to a write that finds the reader gone, and its only exit when it is not left to itself.
+        return ExitCode.BROKEN_PIPE
     except TyperException as error:
         return _say(_usage_message(error), ExitCode.USAGE)
 

@@ -35,6 +35,7 @@ from datadiet_cli.report.build import (
 )
 from datadiet_cli.resume import Memory, key_of
 from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.safeguard import keep_classes
 
 # What a decision does not depend on, though it is a common setting.
 _WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache"}
@@ -104,20 +105,25 @@ def execute(request: Request, progress: Progress) -> Result:
     common = request.common
     _check_device(common.device)
     dataset = open_dataset(request.input, _reading(common))
-    key = _key(request, dataset)
+    state = dataset.source.signature()
+    key = _key(request, state)
     if request.output is not None:
         earlier = None if request.rerun else _up_to_date(request.output, key)
-        if earlier is not None:
-            return _as_before(request, dataset, earlier, progress)
-        check_output(request.input, request.output, force=request.force or _ours(request))
+        if earlier is not None and all(os.path.lexists(place) for place in _intermediate(request)):
+            return _as_before(request, dataset, state, earlier, progress)
+        for place in (*_intermediate(request), request.output):
+            check_output(request.input, place, force=request.force or _ours(request))
         _check_suffix(request)
-    final, results = _compute(request, dataset, progress)
+    final, results = _compute(request, dataset, state, progress)
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
     exit_code = _exit_code(gates, results)
     report = Report(request.command, request.input, request.output, common, dataset, final, results, gates)
     published = None
     if request.output is not None and exit_code != ExitCode.GATE_FAILED:
-        published = _publish(request, final, progress)
+        for number, place in enumerate(_intermediate(request), 1):
+            gone = [result.outcome.verdicts.dropped() for result in results[: number + 1]]
+            _publish(request, place, dataset.without(np.concatenate(gone)), progress)
+        published = _publish(request, request.output, final, progress)
     document = report.document(
         exit_code=exit_code,
         fingerprint=published,
@@ -146,10 +152,11 @@ def _reading(common: Common) -> Reading:
     )
 
 
-def _key(request: Request, dataset: Dataset) -> str:
+def _key(request: Request, state: str) -> str:
+    """Digest all that a run depends on; `state` is the signature of INPUT."""
     settings = request.common.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
     place = os.path.realpath(request.input)
-    return key_of(__version__, place, dataset.source.signature(), settings, request.common.link, _chain(request.steps))
+    return key_of(__version__, place, state, settings, request.common.link, _chain(request.steps))
 
 
 def _chain(steps: list[Step]) -> list[tuple[str, Any]]:
@@ -168,7 +175,7 @@ def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
     return dict(document)
 
 
-def _as_before(request: Request, dataset: Dataset, document: dict[str, Any], progress: Progress) -> Result:
+def _as_before(request: Request, dataset: Dataset, state: str, document: dict[str, Any], progress: Progress) -> Result:
     """The result of the run that made OUTPUT; only gates, which may be new, are looked at again."""
     gates = _gates(request, document["input"]["samples"], document["figures"])
     exit_code = ExitCode(document["exit_code"])
@@ -178,7 +185,7 @@ def _as_before(request: Request, dataset: Dataset, document: dict[str, Any], pro
 
     @cache
     def final() -> Dataset:
-        return _compute(copy_with(request, output=None), dataset, progress)[0]
+        return _compute(copy_with(request, output=None), dataset, state, progress)[0]
 
     return Result(
         exit_code,
@@ -189,14 +196,15 @@ def _as_before(request: Request, dataset: Dataset, document: dict[str, Any], pro
     )
 
 
-def _compute(request: Request, dataset: Dataset, progress: Progress) -> tuple[Dataset, list[StepResult]]:
+def _compute(request: Request, dataset: Dataset, state: str, progress: Progress) -> tuple[Dataset, list[StepResult]]:
     common = request.common
     with Engine(common.engine, common.workers) as engine:
-        return _steps(request, dataset, Context(engine, common.seed, common.device, common.max_pixels, progress))
+        context = Context(engine, common.seed, common.device, common.max_pixels, progress)
+        return _steps(request, dataset, state, context)
 
 
 def _ids_gone(before: Dataset, after: Dataset) -> list[str]:
-    return before.source.ids(np.setdiff1d(before.rows, after.rows))
+    return before.source.ids(np.setdiff1d(before.rows, after.rows, assume_unique=True))
 
 
 def _ours(request: Request) -> bool:
@@ -209,14 +217,14 @@ def _check_suffix(request: Request) -> None:
         raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
 
 
-def _steps(request: Request, dataset: Dataset, context: Context) -> tuple[Dataset, list[StepResult]]:
+def _steps(request: Request, dataset: Dataset, state: str, context: Context) -> tuple[Dataset, list[StepResult]]:
     memory = Memory(request.environment, enabled=request.common.cache)
     opened = _opening(dataset)
     results = [StepResult("open", {}, len(dataset), opened, 0.0)]
     current = dataset.without(opened.verdicts.dropped())
     for number, step in enumerate(request.steps, 1):
         begun = time.perf_counter()
-        step_key = _step_key(request, dataset, number)
+        step_key = _key(copy_with(request, steps=request.steps[:number]), state)
         outcome = None if request.rerun else memory.recall(step_key)
         resumed = outcome is not None
         if outcome is None:
@@ -227,15 +235,7 @@ def _steps(request: Request, dataset: Dataset, context: Context) -> tuple[Datase
         seconds = time.perf_counter() - begun
         results.append(StepResult(step.name, settings, len(current), outcome, seconds, resumed))
         current = current.without(outcome.verdicts.dropped())
-        if request.keep_intermediate and request.output is not None and number < len(request.steps):
-            between = f"{request.output.rstrip('/')}.after-{number}-{step.name}"
-            suffix = "" if os.path.isdir(request.input) else os.path.splitext(request.input)[1]
-            _publish(copy_with(request, output=between + suffix), current, context.progress)
     return current, results
-
-
-def _step_key(request: Request, dataset: Dataset, number: int) -> str:
-    return _key(copy_with(request, steps=request.steps[:number]), dataset)
 
 
 def _opening(dataset: Dataset) -> Outcome:
@@ -254,7 +254,8 @@ def _apply_unreadable(outcome: Outcome, dataset: Dataset, common: Common) -> Out
     training = np.isin(verdicts.sample, dataset.rows[dataset.training])
     action = verdicts.action.copy()
     action[(verdicts.reason == "unreadable") & training] = Action.DROP
-    return copy_with(outcome, verdicts=copy_with(verdicts, action=action))
+    rank = np.arange(int(dataset.rows.max(initial=-1)) + 1)
+    return copy_with(outcome, verdicts=keep_classes(dataset, copy_with(verdicts, action=action), rank))
 
 
 def _gates(request: Request, total: int, figures: Mapping[str, int]) -> list[Gate]:
@@ -270,15 +271,30 @@ def _exit_code(gates: list[Gate], results: list[StepResult]) -> ExitCode:
     return ExitCode.DONE
 
 
-def _publish(request: Request, dataset: Dataset, progress: Progress) -> str:
-    output = str(request.output)
+def _intermediate(request: Request) -> list[str]:
+    """Where the dataset after each step but the last goes, if that was asked for."""
+    if not request.keep_intermediate or request.output is None:
+        return []
+    suffix = "" if os.path.isdir(request.input) else os.path.splitext(request.input)[1]
+    base = request.output.rstrip("/")
+    return [f"{base}.after-{number}-{step.name}{suffix}" for number, step in enumerate(request.steps[:-1], 1)]
+
+
+def _publish(request: Request, output: str, dataset: Dataset, progress: Progress) -> str:
+    """Write a dataset to OUTPUT, whole or not at all, and give its fingerprint."""
     progress("writing", 0)
     force = request.force or request.rerun
-    with Stage(output, directory=os.path.isdir(request.input)) as stage:
-        dataset.source.write(dataset.rows, stage.path, request.common.link)
-        digest = fingerprint(stage.path)
-        stage.sync()
-        # From here until the new report is there, nothing may claim that OUTPUT is complete.
-        forget_report(output)
-        stage.commit(force=force)
+    try:
+        with Stage(output, directory=os.path.isdir(request.input)) as stage:
+            dataset.source.write(dataset.rows, stage.path, request.common.link)
+            digest = fingerprint(stage.path)
+            stage.sync()
+            if not force:
+                stage.check_free()
+            # From here until the new report is there, nothing may claim that OUTPUT is complete.
+            forget_report(output)
+            stage.commit(force=force)
+    except OSError as error:
+        # A full disk has no name of its own, and that of the stage means nothing to anybody.
+        raise OSError(error.errno, error.strerror, error.filename or output) from error
     return digest

@@ -49,7 +49,7 @@ class Memory:
         if not self._enabled:
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 outcome = _unpack(stored)
             os.utime(path)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):

@@ -38,9 +38,7 @@ def make(dest: Path) -> None:
     """Write images/, table.csv and truth.json into a folder, in place of those that an earlier run made."""
     if (dest / "images").exists():
         if not (dest / "truth.json").exists():
-            raise SystemExit(
-                f"{dest / 'images'}: exists and was not made by this script; choose another folder"
-            )
+            raise SystemExit(f"{dest / 'images'}: exists and was not made by this script; choose another folder")
         shutil.rmtree(dest / "images")
     # A generator each, so that a change to the pictures leaves the table as it is.
     images = make_images(np.random.default_rng([SEED, 0]))

@@ -264,9 +264,7 @@ def plant_broken(images: ImageSet, cut: Picture) -> None:
     page = b"<html><body><h1>404 Not Found</h1></body></html>\n"
     images.plant(short, "truncated", how="the last 40 % are missing")
     images.plant(empty, "empty", how="a file of 0 bytes")
-    images.plant(
-        Picture("train", "texture", images.new_name(".jpg"), page), "not-an-image", how="an HTML page"
-    )
+    images.plant(Picture("train", "texture", images.new_name(".jpg"), page), "not-an-image", how="an HTML page")
 
 
 def plant_hard_negatives(images: ImageSet) -> None:

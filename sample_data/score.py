@@ -48,9 +48,7 @@ class Report:
         """Whether a verdict drops or flags the sample, by comparison with the witness if there is one."""
         return self.has(
             sample,
-            lambda v: (
-                v["action"] in ("drop", "flag") and (witness is None or str(v.get("witness")) == witness)
-            ),
+            lambda v: v["action"] in ("drop", "flag") and (witness is None or str(v.get("witness")) == witness),
         )
 
 
@@ -112,9 +110,7 @@ def false_drops(faults: list[Fault], report: Report) -> list[str]:
     allowed = {f["id"] for f in faults if f["fault"] != "hard-negative"}
     for fault in faults:
         if fault["fault"] == "other-class-copy" or (
-            "of" in fault
-            and report.marked(fault["of"], witness=fault["id"])
-            and not report.dropped(fault["id"])
+            "of" in fault and report.marked(fault["of"], witness=fault["id"]) and not report.dropped(fault["id"])
         ):
             allowed.add(fault["of"])
     return sorted(sample for sample in report.verdicts if report.dropped(sample) and sample not in allowed)

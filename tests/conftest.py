@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -149,3 +150,14 @@ def tree_digest(root: Path) -> str:
 def names(root: Path) -> set[str]:
     """Relative paths of everything below a folder."""
     return {path.relative_to(root).as_posix() for path in root.rglob("*")}
+
+
+def report(output: Path) -> dict[str, Any]:
+    """The report of a published OUTPUT."""
+    return dict(json.loads(Path(f"{output}.report.json").read_bytes()))
+
+
+def write_pipeline(path: Path, text: str) -> Path:
+    """Write a pipeline file from `in` to `out` beside it."""
+    path.write_text(f"input: {path.parent / 'in'}\noutput: {path.parent / 'out'}\n{text}")
+    return path

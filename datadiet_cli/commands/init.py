@@ -7,7 +7,7 @@ from datadiet_cli.config.base import Settings
 from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.data.publish import check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, OutputError
 from datadiet_cli.report.terminal import say
 
@@ -28,6 +28,7 @@ def init(path: str, file: str, *, force: bool) -> int:
         return ExitCode.DONE
     if os.path.lexists(file) and not force:
         raise OutputError(f"{file}: exists already; name another file or pass --force to replace it")
+    check_folder(file)
     write_atomically(file, text.encode("utf-8", "surrogateescape"))
     say(f"{file}: written; run it with: datadiet run {file}")
     return ExitCode.DONE

@@ -70,7 +70,7 @@ def _undecodable(dataset: Dataset, engine: Engine, progress: Any) -> dict[str, s
     source = dataset.source
     if not isinstance(source, FolderSource):
         return {}
-    rows = np.setdiff1d(dataset.rows, list(source.causes()))
+    rows = np.setdiff1d(dataset.rows, list(source.causes()), assume_unique=True).astype(np.int64)
     names, causes = source.ids(rows), {}
     tell = progress("decoding", len(rows))
     for part, found in engine.map(sketch_files, source.paths(rows), Sketch(None), chunk=32, progress=tell):

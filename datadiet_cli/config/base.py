@@ -107,7 +107,8 @@ class Common(Settings):
         None, description="Name of the column that holds the labels, of a table or of a table of labels."
     )
     split: str | None = Field(
-        None, description="Name of the column that says train, validation or test; folders say it by their names."
+        None,
+        description="Column that says train, validation or test; if not given, one named split that does is taken.",
     )
     id_column: str | None = Field(
         None, description="Name of the column that names each sample; rows are numbered if not given."

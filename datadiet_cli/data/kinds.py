@@ -16,9 +16,14 @@ SIDECAR_SUFFIXES = frozenset(
     .toml .tsv .xml .yaml .yml""".split()
 )
 BY_KIND = {"image": IMAGE_SUFFIXES, "audio": AUDIO_SUFFIXES, "text": TEXT_SUFFIXES}
+_KIND_OF_SUFFIX = {ending: kind for kind, endings in BY_KIND.items() for ending in endings} | dict.fromkeys(
+    SIDECAR_SUFFIXES, "sidecar"
+)
+_SIDECAR_STARTS = ("README", "LICENSE", "LICENCE", "COPYING", "Thumbs.db")
 
 TRAIN_NAMES = frozenset({"train", "training"})
 EVALUATION_NAMES = frozenset({"dev", "eval", "evaluation", "holdout", "test", "testing", "val", "valid", "validation"})
+SPLIT_COLUMNS = frozenset({"partition", "set", "split", "subset"})
 SPLIT_NAMES = TRAIN_NAMES | EVALUATION_NAMES
 
 
@@ -30,15 +35,10 @@ def suffix(path: str) -> str:
 def kind_of(path: str) -> str | None:
     """``image``, ``audio``, ``text``, ``sidecar`` (belongs to a dataset without being a sample), or None."""
     name = path.rpartition("/")[2]
-    if name.startswith(".") or name in {"Thumbs.db", "desktop.ini"}:
+    if name.startswith((".", *_SIDECAR_STARTS)):
         return "sidecar"
-    if name.upper().startswith(("README", "LICENSE", "LICENCE", "COPYING")):
-        return "sidecar"
-    ending = suffix(name)
-    for kind, endings in BY_KIND.items():
-        if ending in endings:
-            return kind
-    return "sidecar" if ending in SIDECAR_SUFFIXES else None
+    dot = name.rfind(".")
+    return _KIND_OF_SUFFIX.get(name[dot:].lower()) if dot > 0 else None
 
 
 def is_evaluation(split: str) -> bool:

@@ -44,8 +44,10 @@ def divide(entries: Sequence[Entry], kind: str) -> tuple[list[Entry], list[Entry
     samples: list[Entry] = []
     others: list[Entry] = []
     for entry in entries:
-        own = kind_of(entry.path)
-        is_sample = own in (kind, None) or (kind == "file" and not entry.path.rpartition("/")[2].startswith("."))
+        if kind == "file":
+            is_sample = not entry.path.rpartition("/")[2].startswith(".")
+        else:
+            is_sample = kind_of(entry.path) in (kind, None)
         (samples if is_sample else others).append(entry)
     return samples, others
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datadiet_cli.data import layouts
-from datadiet_cli.data.dataset import Dataset, encode_names
+from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.kinds import SPLIT_COLUMNS, SPLIT_NAMES
 from datadiet_cli.data.scan import scan
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tables import TableFile, TableFormat, is_table, open_table
@@ -69,9 +71,10 @@ def _open_table(path: str, reading: Reading) -> Dataset:
     for flag, column in (("--label", reading.label), ("--split", reading.split), ("--id-column", reading.id_column)):
         if column is not None:
             require_column(path, flag, column, file.columns)
-    aside = [c for c in (reading.label, reading.split, reading.id_column) if c is not None]
-    labels, classes = encode_names(_cells(file, reading.label))
-    splits, split_names = encode_names(_cells(file, reading.split))
+    split = reading.split or _split_column(file)
+    aside = [c for c in (reading.label, split, reading.id_column) if c is not None]
+    labels, classes = _codes(file, reading.label)
+    splits, split_names = _codes(file, split)
     source = TableSource(path, file, reading.id_column, tuple(aside))
     return Dataset(source, np.arange(file.records, dtype=np.int64), labels, classes, splits, split_names)
 
@@ -89,10 +92,20 @@ def require_column(path: str, flag: str, column: str, columns: Sequence[str]) ->
     raise InputError(f"{path}: {flag} {column}: no such column; {hint}")
 
 
-def _cells(file: TableFile, column: str | None) -> Sequence[str | None]:
+def _split_column(file: TableFile) -> str | None:
+    """The column that tells train from test by its name and its values, if there is one: evaluation data is sacred."""
+    for column in file.columns:
+        if column.strip().lower() in SPLIT_COLUMNS:
+            values = file.texts([column]).to_series().drop_nulls().unique().to_list()
+            if values and all(value.strip().lower() in SPLIT_NAMES for value in values):
+                return column
+    return None
+
+
+def _codes(file: TableFile, column: str | None) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     if column is None:
-        return [None] * file.records
-    return file.texts([column]).to_series().to_list()
+        return np.full(file.records, UNKNOWN, dtype=np.int32), ()
+    return encode_names(file.texts([column]).to_series().to_list())
 
 
 def _open_folder(path: str, reading: Reading) -> Dataset:

@@ -31,18 +31,27 @@ def check_output(source: str, output: str, *, force: bool) -> None:
         OutputError: OUTPUT exists (without `force`), is INPUT, lies inside it or around it, or its folder is
             missing or cannot be written.
     """
-    if not output:
-        raise OutputError("OUTPUT is empty; name a folder or a file")
+    if os.path.basename(output.rstrip("/")) in ("", ".", ".."):
+        raise OutputError(f"OUTPUT is {output!r}; name the folder or file itself")
     _check_overlap(source, output)
     _check_occupied(output, force)
-    parent = _parent(output)
-    if not os.path.isdir(parent):
-        raise OutputError(f"{output}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{output}: its folder {parent} cannot be written; give write permission")
-    longest = os.pathconf(parent, "PC_NAME_MAX") - len(LONGEST_ENDING)
+    check_folder(output)
+    longest = os.pathconf(_parent(output), "PC_NAME_MAX") - len(LONGEST_ENDING)
     if len(os.fsencode(os.path.basename(output.rstrip("/")))) > longest:
         raise OutputError(f"{output}: the name is too long; at most {longest} bytes leave room for the report's name")
+
+
+def check_folder(path: str) -> None:
+    """Check that a new file or folder can be made at `path`.
+
+    Raises:
+        OutputError: its folder is missing or cannot be written.
+    """
+    parent = _parent(path)
+    if not os.path.isdir(parent):
+        raise OutputError(f"{path}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: its folder {parent} cannot be written; give write permission")
 
 
 def _check_overlap(source: str, output: str) -> None:
@@ -78,27 +87,47 @@ class Stage:
     def __init__(self, output: str, *, directory: bool) -> None:
         self._output = output.rstrip("/")
         self._parent = _parent(output)
-        base = os.path.basename(self._output)
-        self._prefix = _hidden(base)
-        _sweep(self._parent, self._prefix)
+        self._directory = directory
+        self._prefix = _hidden(os.path.basename(self._output))
         self._room = os.path.join(self._parent, f"{self._prefix}{secrets.token_hex(6)}.partial")
-        os.mkdir(self._room, 0o700)
-        self._lock = os.open(self._room, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self.path = os.path.join(self._room, base)
-        if directory:
-            os.mkdir(self.path)
+        self._lock = -1
+        self.path = os.path.join(self._room, os.path.basename(self._output))
 
     def __enter__(self) -> "Stage":
+        _sweep(self._parent, self._prefix)
+        try:
+            os.mkdir(self._room, 0o700)
+            self._lock = os.open(self._room, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._directory:
+                os.mkdir(self.path)
+        except BaseException:
+            # A signal may arrive between any two of these lines.
+            self._clear()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         shutil.rmtree(self._room, ignore_errors=True)
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def sync(self) -> None:
         """Bring what was staged to the disk; a full disk shows here at the latest."""
         _sync(self._lock)
+
+    def check_free(self) -> None:
+        """Make sure that nobody made OUTPUT in the meantime.
+
+        Raises:
+            OutputError: somebody did.
+        """
+        if os.path.lexists(self._output):
+            raise OutputError(f"{self._output}: appeared while the copy was made; nothing replaced")
 
     def commit(self, *, force: bool) -> None:
         """Move what was staged and synced to OUTPUT in one step.

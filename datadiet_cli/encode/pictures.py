@@ -205,7 +205,8 @@ def _sketch_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
             out.thumbnail[i] = np.asarray(gray.resize(sketch.size, Image.Resampling.LANCZOS))
         out.detail[i] = np.asarray(gray.resize((DETAIL, DETAIL), Image.Resampling.BOX))
         if sketch.sharp:
-            out.sharp[i] = np.asarray(gray.resize((sketch.sharp, sketch.sharp), Image.Resampling.BOX))
+            # Smooth where it enlarges: the steps of a box filter would pass for sharp edges.
+            out.sharp[i] = np.asarray(gray.resize((sketch.sharp, sketch.sharp), Image.Resampling.BICUBIC))
         out.guarded[i] = animated or float(out.detail[i].std()) < FLAT
         if sketch.full_hash is not None and not out.guarded[i]:
             _full_hash(_upright(image, orientation), sketch.full_hash, out, i)
@@ -258,8 +259,11 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if low >= 0 and image.mode != "F" and high <= 65535:
-        low, high = 0.0, 255.0 if high <= 255 else 65535.0
+    # The white of a picture of numbers is the first of the usual ones that it does not exceed.
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    white = next((white for white in whites if high <= white), None)
+    if low >= 0 and white is not None:
+        low, high = 0.0, white
     scaled = (values - low) * (255.0 / (high - low)) if high > low else values * 0
     return Image.fromarray(scaled.astype(np.uint8))
 

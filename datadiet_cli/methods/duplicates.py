@@ -74,6 +74,8 @@ def divided(candidates: Candidates, group: Ints) -> Candidates:
         candidates: who may be a duplicate of whom.
         group: (n,) int64, 0 or more.
     """
+    if not len(group) or (group == group[0]).all():
+        return candidates
     part = candidates.node >= 0
     width = int(group.max(initial=0)) + 1
     combined = candidates.node[part] * width + group[part]

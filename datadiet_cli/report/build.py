@@ -4,10 +4,11 @@ import contextlib
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import LONGEST_ENDING, write_atomically
 from datadiet_cli.gates import Gate
-from datadiet_cli.outcome import NO_WITNESS, Action, Outcome, Verdicts
+from datadiet_cli.outcome import NO_WITNESS, Action, Outcome, Verdicts, unique
+
+if TYPE_CHECKING:
+    import polars as pl
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
@@ -59,7 +63,7 @@ def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) ->
     verdicts = Verdicts.join([result.outcome.verdicts for result in results])
 
     def count(mask: NDArray[np.bool_]) -> int:
-        return len(np.unique(verdicts.sample[mask]))
+        return len(unique(verdicts.sample[mask]))
 
     return {
         "removed": len(before) - len(after),
@@ -150,9 +154,8 @@ def environment() -> dict[str, Any]:
 def _step(result: StepResult) -> dict[str, Any]:
     verdicts = result.outcome.verdicts
     counts: dict[str, dict[str, int]] = {}
-    for action, reason in zip(verdicts.action.tolist(), verdicts.reason.tolist(), strict=True):
-        of_action = counts.setdefault(str(action), {})
-        of_action[reason] = of_action.get(reason, 0) + 1
+    for (action, reason), count in Counter(zip(verdicts.action, verdicts.reason, strict=True)).items():
+        counts.setdefault(str(action), {})[reason] = count
     return {
         "name": result.name,
         "settings": dict(result.settings),
@@ -177,7 +180,7 @@ class _Rows:
             table["step"] += [result.name] * len(verdicts)
             table["step_number"] += [number] * len(verdicts)
             table["id"] += self._before.source.ids(verdicts.sample)
-            table["action"] += [str(action) for action in verdicts.action]
+            table["action"] += map(str, verdicts.action)
             table["reason"] += verdicts.reason.tolist()
             table["score"] += _numbers(verdicts.score)
             table["threshold"] += _numbers(verdicts.threshold)
@@ -185,8 +188,30 @@ class _Rows:
             table["detail"] += verdicts.detail.tolist()
         return table
 
+    def frame(self) -> "pl.DataFrame":
+        """The table of verdicts for a Parquet file."""
+        import polars as pl
+
+        parts = []
+        for number, result in enumerate(self._results):
+            verdicts = result.outcome.verdicts
+            columns = [
+                _text(self._before.source.ids(verdicts.sample)).alias("id"),
+                pl.Series("action", verdicts.action.tolist(), dtype=pl.String),
+                pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
+                pl.Series("score", verdicts.score).fill_nan(None),
+                pl.Series("threshold", verdicts.threshold).fill_nan(None),
+                _text(self._witnesses(verdicts)).alias("witness"),
+                pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
+            ]
+            step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
+            parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
+        return pl.concat(parts)
+
     def _witnesses(self, verdicts: Verdicts) -> list[str | None]:
         known = verdicts.witness != NO_WITNESS
+        if known.all():
+            return list(self._before.source.ids(verdicts.witness))
         names: list[str | None] = [None] * len(verdicts)
         for position, name in zip(np.flatnonzero(known), self._before.source.ids(verdicts.witness[known]), strict=True):
             names[position] = name
@@ -205,23 +230,21 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
 
 
-def verdict_rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All verdicts of a document as JSON objects, from wherever they are."""
+def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[str, Any]]:
+    """All verdicts of a document as JSON objects, from wherever they are: it may name a file beside OUTPUT's report."""
     rows = document["verdicts"]
     if isinstance(rows, _Rows):
         return rows.listed()
-    if document["verdicts_file"] is not None:
+    if document["verdicts_file"] is not None and output is not None:
         import polars as pl
 
-        folder = os.path.dirname(report_path(document["output"]["path"]))
-        return pl.read_parquet(os.path.join(folder, document["verdicts_file"])).to_dicts()
+        return pl.read_parquet(_sidecar_path(output)).to_dicts()
     return list(rows)
 
 
-def to_json(document: Mapping[str, Any]) -> bytes:
+def to_json(document: Mapping[str, Any], output: str | None) -> bytes:
     """The document with all verdicts inline. ASCII only, so that names that are not UTF-8 survive as escapes."""
-    rows = document["verdicts"]
-    whole = {**document, "verdicts": rows.listed() if isinstance(rows, _Rows) else rows}
+    whole = {**document, "verdicts": verdict_rows(document, output), "verdicts_file": None}
     return json.dumps(whole, indent=2, ensure_ascii=True).encode("ascii") + b"\n"
 
 
@@ -232,7 +255,9 @@ def write_report(output: str, document: Mapping[str, Any]) -> None:
         sidecar = _sidecar_path(output)
         write_atomically(sidecar, _parquet(rows))
         document = {**document, "verdicts": [], "verdicts_file": os.path.basename(sidecar)}
-    write_atomically(report_path(output), to_json(document))
+        write_atomically(report_path(output), json.dumps(document, indent=2).encode("ascii") + b"\n")
+    else:
+        write_atomically(report_path(output), to_json(document, output))
 
 
 def forget_report(output: str) -> None:
@@ -245,26 +270,17 @@ def forget_report(output: str) -> None:
 def _parquet(rows: _Rows) -> bytes:
     from io import BytesIO
 
+    buffer = BytesIO()
+    rows.frame().write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _text(values: Sequence[str | None]) -> "pl.Series":
+    r"""A column of text. Parquet holds UTF-8; bytes of a name that are not become \\udcXX, as in the JSON."""
     import polars as pl
 
-    def text(values: list[str | None]) -> list[str | None]:
-        # Parquet holds UTF-8; bytes of a name that are not become \udcXX, as in the JSON.
-        return [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
-
-    columns = rows.columns()
-    frame = pl.DataFrame(
-        {
-            "step": pl.Series(columns["step"], dtype=pl.String),
-            "step_number": pl.Series(columns["step_number"], dtype=pl.Int32),
-            "id": pl.Series(text(columns["id"]), dtype=pl.String),
-            "action": pl.Series(columns["action"], dtype=pl.String),
-            "reason": pl.Series(columns["reason"], dtype=pl.String),
-            "score": pl.Series(columns["score"], dtype=pl.Float64),
-            "threshold": pl.Series(columns["threshold"], dtype=pl.Float64),
-            "witness": pl.Series(text(columns["witness"]), dtype=pl.String),
-            "detail": pl.Series(columns["detail"], dtype=pl.String),
-        }
-    )
-    buffer = BytesIO()
-    frame.write_parquet(buffer)
-    return buffer.getvalue()
+    try:
+        return pl.Series(values, dtype=pl.String)
+    except UnicodeEncodeError:
+        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
+        return pl.Series(escaped, dtype=pl.String)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, divided, nearest, pairs_between, star_groups
-from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.outcome import Action, Outcome, Verdicts, unique
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness import Likeness, find
 from datadiet_cli.steps.safeguard import keep_classes
@@ -49,10 +49,9 @@ def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
 
 
 def _metrics(verdicts: Verdicts, likeness: Likeness) -> dict[str, int]:
-    found = {reason: len(np.unique(verdicts.sample[verdicts.reason == reason])) for reason in REASONS}
-    witnesses = verdicts.witness[verdicts.reason == "duplicate"]
-    size = np.unique(witnesses, return_counts=True)[1]
-    groups = {"groups": len(size), "largest_group": int(size.max(initial=0)) + (1 if len(size) else 0)}
+    found = {reason: len(unique(verdicts.sample[verdicts.reason == reason])) for reason in REASONS}
+    size = np.bincount(verdicts.witness[verdicts.reason == "duplicate"])
+    groups = {"groups": int((size > 0).sum()), "largest_group": int(size.max(initial=-1)) + 1}
     return {**found, **groups, **likeness.metrics}
 
 

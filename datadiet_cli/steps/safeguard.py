@@ -25,9 +25,11 @@ def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) 
     dropped = verdicts.dropped()
     if not len(dropped) or len(dataset.classes) * 2 > len(dataset):
         return verdicts
-    group = dataset.splits.astype(np.int64) * (len(dataset.classes) + 1) + dataset.labels
+    # From 0 on: the class before the first is "unlabelled", the split before the first "none".
+    group = (dataset.splits.astype(np.int64) + 1) * (len(dataset.classes) + 1) + dataset.labels + 1
     gone = np.isin(dataset.rows, dropped)
-    emptied = np.setdiff1d(group[gone], group[~gone])
+    lost, left = (np.bincount(group[part], minlength=int(group.max()) + 1) for part in (gone, ~gone))
+    emptied = np.flatnonzero((lost > 0) & (left == 0))
     saved: list[int] = []
     names: dict[int, str] = {}
     for key in emptied.tolist():
