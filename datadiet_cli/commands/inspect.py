@@ -42,7 +42,7 @@ def inspect(
     dataset = open_dataset(path, reading)
     facts = _facts(dataset)
     if dataset.kind == "image" and not quick:
-        from datadiet_cli.encode.pictures import quiet_decoders
+        from datadiet_cli.encode.opening import quiet_decoders
 
         with Engine("threads", workers) as engine, progress_bars(quiet=quiet) as progress, quiet_decoders():
             facts["unreadable"].update(_undecodable(dataset, engine, progress))
@@ -99,7 +99,7 @@ def _in_words(facts: dict[str, Any]) -> str:
         lines.append(f"  missing     {facts['missing_files']:,} files that a table names are not there")
     if facts["unreadable"]:
         lines.append(f"  unreadable  {len(facts['unreadable']):,}")
-        from datadiet_cli.encode.pictures import CAUSES
+        from datadiet_cli.encode.opening import CAUSES
 
         words = {**CAUSES, **UNCOPYABLE}
         lines.extend(

@@ -3,12 +3,12 @@
 import os
 import stat
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from datadiet_cli.errors import InputError
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file of the folder.
 
     Attributes:

@@ -3,44 +3,24 @@
 import hashlib
 import os
 import struct
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+
+from datadiet_cli.encode.opening import BombError, cause_of, opaque, open_picture, orientation_of, upright
 
 DETAIL = 64
+LONGEST_FILM = 16
+"""How many times the pixels of the largest picture an animation may have in all its frames."""
 FLAT = 4.0
 """Standard deviation, in gray levels, below which a picture has no content that a hash could tell."""
 
-# EPS and PostScript are programs that Pillow has another program run; metafiles and the stubs cannot be drawn.
-_REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 _LOSSY = frozenset({"AVIF", "GIF", "JPEG", "JPEG2000", "MPO", "WEBP"})
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_ORIENTATION = 0x0112
-
-CAUSES = {
-    "empty": "the file is empty",
-    "not-an-image": "not an image that Pillow can read",
-    "truncated": "the file ends in the middle of the picture",
-    "bomb": "more pixels than --max-pixels allows",
-    "damaged": "the content is damaged",
-    "unreachable": "the file cannot be opened",
-}
 
 
 @dataclass(frozen=True)
@@ -69,7 +49,7 @@ class Pictures:
     """Facts and small pictures of n files. Rows of files with a cause are zeros.
 
     Attributes:
-        cause: (n,) object, why a file could not be read (a code of `CAUSES`), or None.
+        cause: (n,) object, why a file could not be read (a code of `opening.CAUSES`), or None.
         pixels: (n,) int64, width times height before any scaling.
         colour: (n,) bool, more than gray levels.
         lossless: (n,) bool, by the format.
@@ -111,92 +91,51 @@ class Pictures:
         )
 
 
-@contextmanager
-def quiet_decoders() -> Iterator[None]:
-    """Keep what the decoding libraries say of damaged files off stderr; the causes in `Pictures` say it better.
-
-    Some of it is printed by C code, so the file descriptor itself is turned away. Python's own `sys.stderr` goes on
-    only if it was opened on another descriptor, as the command line does.
-    """
-    spare = os.dup(2)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            os.dup2(silence, 2)
-            yield
-    finally:
-        os.dup2(spare, 2)
-        os.close(spare)
-        os.close(silence)
-
-
 def sketch_files(paths: Sequence[str], sketch: Sketch) -> Pictures:
     """Decode each file once and sketch it. Never raises for a file: what is wrong with it is its cause."""
     pictures = Pictures.blank(len(paths), sketch)
-    for i, path in enumerate(paths):
+
+    def attempt(work: Callable[[str, Sketch, Pictures, int], None], i: int) -> None:
         try:
-            _sketch_one(path, sketch, pictures, i)
-        except Exception as error:
+            work(paths[i], sketch, pictures, i)
+        except Exception as error:  # Pillow's decoders raise anything on damaged bytes
             pictures.cause[i] = cause_of(error)
+            pictures.pixels[i] = 0
+
+    for i in range(len(paths)):
+        attempt(_sketch_one, i)
+    pictures.guarded[:] |= _flat(pictures.detail)
+    for i in np.flatnonzero((pictures.guarded | sketch.digest) & (pictures.pixels > 0)).tolist():
+        attempt(_digest_one, i)
     return pictures
 
 
-class _BombError(Exception):
-    pass
-
-
-def cause_of(error: Exception) -> str:
-    """The cause code for what Pillow raised on a file."""
-    if isinstance(error, _BombError | Image.DecompressionBombError):
-        return "bomb"
-    if isinstance(error, EOFError):
-        return "truncated"
-    if isinstance(error, UnidentifiedImageError):
-        return "not-an-image"
-    if isinstance(error, OSError) and error.errno is not None:
-        return "unreachable"
-    words = str(error).lower()
-    if isinstance(error, OSError | SyntaxError | struct.error) and ("truncated" in words or "eof" in words):
-        return "truncated"
-    return "damaged"
-
-
-@cache
-def _formats() -> list[str]:
-    Image.init()
-    # The bound is checked here, by --max-pixels, before anything is decoded; Pillow's own would warn or raise.
-    Image.MAX_IMAGE_PIXELS = None
-    return sorted(set(Image.ID) - _REFUSED)
-
-
-def _open(path: str, max_pixels: int) -> Image.Image:
-    formats = _formats()
-    image = Image.open(path, formats=formats)
-    if image.width * image.height > max_pixels:
-        image.close()
-        raise _BombError
-    return image
+def _flat(detail: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(n,) bool, whether the standard deviation is below `FLAT`; in whole numbers, hence the same anywhere."""
+    values = detail.reshape(len(detail), -1).astype(np.int64)
+    count = values.shape[1]
+    spread = count * np.einsum("ij,ij->i", values, values) - values.sum(axis=1) ** 2
+    below: NDArray[np.bool_] = spread < int(FLAT * count) ** 2
+    return below
 
 
 def _sketch_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
-    with open(path, "rb") as file:
-        if not file.read(1):
-            out.cause[i] = "empty"
-            return
-    with _open(path, sketch.max_pixels) as image:
+    if os.stat(path).st_size == 0:
+        out.cause[i] = "empty"
+        return
+    with open_picture(path, sketch.max_pixels) as image:
         width, height = image.size
         out.colour[i] = image.mode not in _GRAY_MODES
         out.lossless[i] = image.format not in _LOSSY
         # Only the first frame is looked at, so a film is no duplicate of its first picture. A camera's
         # multi-picture file is one photograph with previews.
-        animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-        orientation = _orientation(image)
+        out.guarded[i] = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
+        orientation = orientation_of(image)
         if sketch.full_hash is None:
             _draft(image, sketch)
         image.load()
-        picture = _opaque(image, "RGB" if sketch.mode == "RGB" else "L")
-        gray = _upright(_reduced(picture, max(DETAIL, sketch.sharp)), orientation)
+        picture = opaque(image, "RGB" if sketch.mode == "RGB" else "L")
+        gray = upright(_reduced(picture, max(DETAIL, sketch.sharp)), orientation)
         if sketch.mode == "RGB" and sketch.size is not None:
             out.thumbnail[i] = np.asarray(gray.resize(sketch.size, Image.Resampling.BOX))
         if gray.mode != "L":
@@ -207,20 +146,14 @@ def _sketch_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
         if sketch.sharp:
             # Smooth where it enlarges: the steps of a box filter would pass for sharp edges.
             out.sharp[i] = np.asarray(gray.resize((sketch.sharp, sketch.sharp), Image.Resampling.BICUBIC))
-        out.guarded[i] = animated or float(out.detail[i].std()) < FLAT
-        if sketch.full_hash is not None and not out.guarded[i]:
-            _full_hash(_upright(image, orientation), sketch.full_hash, out, i)
-    if sketch.digest or out.guarded[i]:
-        out.digest[i] = np.frombuffer(_pixel_digest(path, sketch.max_pixels, orientation), dtype=np.uint8)
+        if sketch.full_hash is not None:
+            _full_hash(upright(image, orientation), sketch.full_hash, out, i)
     # Last, so that a file that failed on the way has no facts.
     out.pixels[i] = width * height
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        return 1
+def _digest_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
+    out.digest[i] = np.frombuffer(_pixel_digest(path, sketch.max_pixels), dtype=np.uint8)
 
 
 def _draft(image: Image.Image, sketch: Sketch) -> None:
@@ -229,43 +162,10 @@ def _draft(image: Image.Image, sketch: Sketch) -> None:
         image.draft(sketch.mode if image.mode in ("RGB", "L") else image.mode, (side, side))
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    method = _TRANSPOSE.get(orientation)
-    return image if method is None else image.transpose(method)
-
-
 def _reduced(image: Image.Image, side: int) -> Image.Image:
     """Shrink by a whole factor first: as good for a thumbnail, and much cheaper than a long filter."""
     factor = min(image.size) // (2 * side)
     return image.reduce(factor) if factor > 1 else image
-
-
-def _opaque(image: Image.Image, mode: str) -> Image.Image:
-    """Bring any mode to 8-bit gray or colour, on white where it is transparent."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
-        image = _to_eight_bits(image)
-    elif image.mode == "LAB":
-        image = image.getchannel(0)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        image = Image.alpha_composite(white, layer)
-    if image.mode == "P" and mode == "L":
-        image = image.convert("RGB")
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    # The white of a picture of numbers is the first of the usual ones that it does not exceed.
-    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    white = next((white for white in whites if high <= white), None)
-    if low >= 0 and white is not None:
-        low, high = 0.0, white
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else values * 0
-    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _full_hash(image: Image.Image, name: str, out: Pictures, i: int) -> None:
@@ -287,15 +187,18 @@ def _full_hash(image: Image.Image, name: str, out: Pictures, i: int) -> None:
     out.full_hash[i] = int("".join("1" if bit else "0" for bit in bits), 2)
 
 
-def _pixel_digest(path: str, max_pixels: int, orientation: int) -> bytes:
+def _pixel_digest(path: str, max_pixels: int) -> bytes:
     """Digest the size and every pixel of every frame, the same for any lossless format and mode that shows them."""
     digest = hashlib.blake2b(digest_size=16)
-    with _open(path, max_pixels) as image:
+    with open_picture(path, max_pixels) as image:
+        orientation = orientation_of(image)
         frames = int(getattr(image, "n_frames", 1)) if image.format != "MPO" else 1
+        if frames * image.width * image.height > max_pixels * LONGEST_FILM:
+            raise BombError
         for frame in range(frames):
             if frame:
                 image.seek(frame)
-            picture = _upright(image, orientation)
+            picture = upright(image, orientation)
             digest.update(struct.pack("<II", *picture.size))
             digest.update(_canonical(picture).tobytes())
     return digest.digest()

@@ -17,7 +17,7 @@ from datadiet_cli.steps.context import Context
 
 NO_EDGES = np.empty((0, 2), dtype=np.int64)
 SHARP = 256
-PAIRS_AT_ONCE = 2048
+PAIRS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,8 @@ def _by_content(dataset: Dataset, settings: Dedup, context: Context, stack: Exit
 
 def _by_picture(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Pictures that look alike: equal pixels, or a perceptual hash within reach, confirmed on the picture's detail."""
-    from datadiet_cli.encode.pictures import DETAIL, Sketch, quiet_decoders, sketch_files
+    from datadiet_cli.encode.opening import quiet_decoders
+    from datadiet_cli.encode.pictures import DETAIL, Sketch, sketch_files
     from datadiet_cli.encode.spool import Spool
     from datadiet_cli.methods.hamming import distances, pairs_within
     from datadiet_cli.methods.hashes import HASHES, bandpass, sharpness

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from datadiet_cli.encode.pictures import CAUSES, Sketch, quiet_decoders, sketch_files
+from datadiet_cli.encode.opening import CAUSES, quiet_decoders
+from datadiet_cli.encode.pictures import Sketch, sketch_files
 from datadiet_cli.methods.hashes import HASHES
 
 PHOTOGRAPHS = sorted((Path(__file__).parents[2] / "sample_data" / "images" / "test").glob("*/*.jpg"))

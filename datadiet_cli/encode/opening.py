@@ -1,0 +1,140 @@
+"""Open an image file, whatever it holds, and bring what it shows into one form: upright, opaque, eight bits."""
+
+import os
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+# EPS and PostScript are programs that Pillow has another program run; metafiles and the stubs cannot be drawn.
+_REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+
+CAUSES = {
+    "empty": "the file is empty",
+    "not-an-image": "not an image that Pillow can read",
+    "truncated": "the file ends in the middle of the picture",
+    "bomb": "more pixels than --max-pixels allows",
+    "damaged": "the content is damaged",
+    "unreachable": "the file cannot be opened",
+}
+
+
+@contextmanager
+def quiet_decoders() -> Iterator[None]:
+    """Keep what the decoding libraries say of damaged files off stderr; the causes in `Pictures` say it better.
+
+    Some of it is printed by C code, so the file descriptor itself is turned away. Python's own `sys.stderr` goes on
+    only if it was opened on another descriptor, as the command line does.
+    """
+    spare = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            os.dup2(silence, 2)
+            yield
+    finally:
+        os.dup2(spare, 2)
+        os.close(spare)
+        os.close(silence)
+
+
+class BombError(Exception):
+    """A picture has more pixels than the user allows."""
+
+
+def cause_of(error: Exception) -> str:
+    """The cause code for what Pillow raised on a file."""
+    if isinstance(error, BombError | Image.DecompressionBombError):
+        return "bomb"
+    if isinstance(error, EOFError):
+        return "truncated"
+    if isinstance(error, UnidentifiedImageError):
+        return "not-an-image"
+    if isinstance(error, OSError) and error.errno is not None:
+        return "unreachable"
+    words = str(error).lower()
+    if isinstance(error, OSError | SyntaxError | struct.error) and ("truncated" in words or "eof" in words):
+        return "truncated"
+    return "damaged"
+
+
+@cache
+def _formats() -> list[str]:
+    Image.init()
+    # The bound is checked here, by --max-pixels, before anything is decoded; Pillow's own would warn or raise.
+    Image.MAX_IMAGE_PIXELS = None
+    # Pillow tries them in this order.
+    common = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"]
+    return common + sorted(set(Image.ID) - _REFUSED - set(common))
+
+
+def open_picture(path: str, max_pixels: int) -> Image.Image:
+    """Open an image file, decoding nothing yet.
+
+    Raises:
+        BombError: its header announces more than `max_pixels` pixels.
+        OSError: it is no image, or cannot be read. Damaged files raise anything.
+    """
+    formats = _formats()
+    image = Image.open(path, formats=formats)
+    if image.width * image.height > max_pixels:
+        image.close()
+        raise BombError
+    return image
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; a picture with unreadable EXIF data is as good as one without."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged EXIF data raises anything
+        return 1
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turn a picture as its EXIF orientation says."""
+    method = _TRANSPOSE.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def opaque(image: Image.Image, mode: str) -> Image.Image:
+    """Bring any mode to 8-bit gray or colour, on white where it is transparent."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        image = _to_eight_bits(image)
+    elif image.mode == "LAB":
+        image = image.getchannel(0)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        image = Image.alpha_composite(white, layer)
+    if image.mode == "P" and mode == "L":
+        image = image.convert("RGB")
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image).astype(np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    # The white of a picture of numbers is the first of the usual ones that it does not exceed.
+    whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    white = next((white for white in whites if high <= white), None)
+    if low >= 0 and white is not None:
+        low, high = 0.0, white
+    scaled = (values - low) * (255.0 / (high - low)) if high > low else values * 0
+    return Image.fromarray(scaled.astype(np.uint8))
