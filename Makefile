@@ -11,7 +11,7 @@ help:
 	@echo "make lint     ruff, mypy, import contracts"
 	@echo "make format   put the code in shape"
 	@echo "make bench    measure speed and memory against peers (long; needs the network for the peers)"
-	@echo "make schemas  write the JSON Schemas in configs/ anew"
+	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
 .venv: .venv/.ready
@@ -47,6 +47,7 @@ schemas: .venv/.ready
 	$(BIN)/datadiet schema pipeline > configs/pipeline.schema.json
 	$(BIN)/datadiet schema dedup > configs/dedup.schema.json
 	$(BIN)/datadiet schema report > configs/report.schema.json
+	$(BIN)/python docs/make_settings.py
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/bench_hamming.py

@@ -215,6 +215,8 @@ def _check_suffix(request: Request) -> None:
     given, wanted = (os.path.splitext(str(path).rstrip("/"))[1].lower() for path in (request.output, request.input))
     if not os.path.isdir(request.input) and given != wanted:
         raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
+    if not os.path.isdir(request.input) and request.common.link != "copy":
+        raise ConfigError(f"--link {request.common.link}: a table is written anew and cannot be a link; use copy")
 
 
 def _steps(request: Request, dataset: Dataset, state: str, context: Context) -> tuple[Dataset, list[StepResult]]:

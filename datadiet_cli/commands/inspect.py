@@ -42,9 +42,9 @@ def inspect(
     dataset = open_dataset(path, reading)
     facts = _facts(dataset)
     if dataset.kind == "image" and not quick:
-        from datadiet_cli.encode.opening import quiet_decoders
+        from datadiet_cli.data.quiet import quiet_libraries
 
-        with Engine("threads", workers) as engine, progress_bars(quiet=quiet) as progress, quiet_decoders():
+        with Engine("threads", workers) as engine, progress_bars(quiet=quiet) as progress, quiet_libraries():
             facts["unreadable"].update(_undecodable(dataset, engine, progress))
     text = jsonlib.dumps(facts, indent=2) if json else _in_words(facts)
     sys.stdout.write(text + "\n")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.data.tablefile import NO_EDITS, Edits, TableFile
 from datadiet_cli.errors import InputError, OutputError
 
@@ -130,7 +131,9 @@ class ParquetFile(TableFile):
         import polars as pl
 
         try:
-            yield
+            # A damaged file makes the library's Rust core panic, which prints before it raises.
+            with quiet_libraries():
+                yield
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             reason = str(error).strip().partition("\n")[0]
             raise InputError(f"{self.path}: cannot be read as Parquet: {reason}") from error

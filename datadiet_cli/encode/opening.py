@@ -1,10 +1,6 @@
 """Open an image file, whatever it holds, and bring what it shows into one form: upright, opaque, eight bits."""
 
-import os
 import struct
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -31,26 +27,6 @@ CAUSES = {
     "damaged": "the content is damaged",
     "unreachable": "the file cannot be opened",
 }
-
-
-@contextmanager
-def quiet_decoders() -> Iterator[None]:
-    """Keep what the decoding libraries say of damaged files off stderr; the causes in `Pictures` say it better.
-
-    Some of it is printed by C code, so the file descriptor itself is turned away. Python's own `sys.stderr` goes on
-    only if it was opened on another descriptor, as the command line does.
-    """
-    spare = os.dup(2)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            os.dup2(silence, 2)
-            yield
-    finally:
-        os.dup2(spare, 2)
-        os.close(spare)
-        os.close(silence)
 
 
 class BombError(Exception):

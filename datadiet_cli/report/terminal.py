@@ -78,8 +78,11 @@ def _step(step: Mapping[str, Any]) -> str:
     parts = []
     for action, reasons in step["verdicts"].items():
         said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-        parts.append(f"{action}: {said}")
+        parts.append(f"{_DONE.get(action, action)} {said}")
     return "; ".join(parts) or "nothing found"
+
+
+_DONE = {"drop": "dropped", "flag": "flagged", "relabel": "relabelled", "impute": "imputed", "add": "added"}
 
 
 def verdict_line(row: Mapping[str, Any]) -> str:

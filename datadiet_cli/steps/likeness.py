@@ -110,7 +110,7 @@ def _by_content(dataset: Dataset, settings: Dedup, context: Context, stack: Exit
 
 def _by_picture(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Pictures that look alike: equal pixels, or a perceptual hash within reach, confirmed on the picture's detail."""
-    from datadiet_cli.encode.opening import quiet_decoders
+    from datadiet_cli.data.quiet import quiet_libraries
     from datadiet_cli.encode.pictures import DETAIL, Sketch, sketch_files
     from datadiet_cli.encode.spool import Spool
     from datadiet_cli.methods.hamming import distances, pairs_within
@@ -135,7 +135,7 @@ def _by_picture(dataset: Dataset, settings: Dedup, context: Context, stack: Exit
     plain = np.zeros((n, 2), dtype=bool)
     blur = np.zeros(n)
     details = stack.enter_context(Spool((DETAIL, DETAIL)))
-    stack.enter_context(quiet_decoders())
+    stack.enter_context(quiet_libraries())
     tell = context.progress("looking at pictures", n)
     for part, found in context.engine.map(sketch_files, source.paths(dataset.rows), sketch, chunk=32, progress=tell):
         causes[part], pixels[part], guarded[part] = found.cause, found.pixels, found.guarded

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from datadiet_cli.encode.opening import CAUSES, quiet_decoders
+from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.encode.opening import CAUSES
 from datadiet_cli.encode.pictures import Sketch, sketch_files
 from datadiet_cli.methods.hashes import HASHES
 
@@ -28,7 +29,7 @@ def photograph():
 
 
 def sketched(path, sketch=GRAY):
-    with quiet_decoders():
+    with quiet_libraries():
         return sketch_files([str(path)], sketch)
 
 
