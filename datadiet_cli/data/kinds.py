@@ -33,12 +33,20 @@ def suffix(path: str) -> str:
 
 
 def kind_of(path: str) -> str | None:
-    """``image``, ``audio``, ``text``, ``sidecar`` (belongs to a dataset without being a sample), or None."""
+    """``image``, ``audio``, ``text``, ``sidecar`` (belongs to a dataset without being a sample), or None.
+
+    Hidden files, and whatever lies in a hidden folder such as ``.git``, are sidecars.
+    """
     name = path.rpartition("/")[2]
-    if name.startswith((".", *_SIDECAR_STARTS)):
+    if is_hidden(path) or name.startswith(_SIDECAR_STARTS):
         return "sidecar"
     dot = name.rfind(".")
     return _KIND_OF_SUFFIX.get(name[dot:].lower()) if dot > 0 else None
+
+
+def is_hidden(path: str) -> bool:
+    """Whether the file, or a folder that it lies in, has a name that starts with a dot."""
+    return path.startswith(".") or "/." in path
 
 
 def is_evaluation(split: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datadiet_cli.data.folder import SidecarTable
-from datadiet_cli.data.kinds import BY_KIND, SPLIT_NAMES, kind_of
+from datadiet_cli.data.kinds import BY_KIND, EVALUATION_NAMES, TRAIN_NAMES, is_hidden, kind_of
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile, TableFormat, is_table, open_table
 from datadiet_cli.errors import InputError
@@ -45,7 +45,7 @@ def divide(entries: Sequence[Entry], kind: str) -> tuple[list[Entry], list[Entry
     others: list[Entry] = []
     for entry in entries:
         if kind == "file":
-            is_sample = not entry.path.rpartition("/")[2].startswith(".")
+            is_sample = not is_hidden(entry.path)
         else:
             is_sample = kind_of(entry.path) in (kind, None)
         (samples if is_sample else others).append(entry)
@@ -99,7 +99,11 @@ def recognise(
 def _by_folders(paths: Sequence[str]) -> Plan:
     parts = [path.split("/") for path in paths]
     tops = {part[0] for part in parts if len(part) > 1}
-    has_splits = bool(tops) and all(top.lower() in SPLIT_NAMES for top in tops)
+    names = {top.lower() for top in tops}
+    # A folder beside train/ and test/ is a split of its own; but a class may be called "train", beside "bus".
+    has_splits = bool(names) and (
+        names <= TRAIN_NAMES | EVALUATION_NAMES or bool(names & TRAIN_NAMES and names & EVALUATION_NAMES)
+    )
     depth = 1 if has_splits else 0
     labels = [part[depth] if len(part) > depth + 1 else None for part in parts]
     splits = [part[0] if has_splits and len(part) > 1 else None for part in parts]

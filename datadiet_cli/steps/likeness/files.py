@@ -1,0 +1,72 @@
+"""Copies among files: equal bytes."""
+
+from contextlib import ExitStack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.config.dedup import Dedup
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.encode.content import HEAD, digest_files, same_bytes
+from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness
+
+
+def by_content(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
+    """Equal files: by size, then by digest of the head, then of all, then byte for byte against the witness."""
+    paths = np.array(folder_of(dataset).paths(dataset.rows), dtype=object)
+    size = dataset.bytes
+    causes = np.full(len(dataset), None, dtype=object)
+    causes[size == 0] = "empty"
+    # An empty file is no copy of another: each has a number of its own.
+    node = distinct(np.where(size > 0, size, -1 - np.arange(len(size))), shared_only=True)
+    node = _divide_by_digest(node, paths, causes, context, HEAD)
+    large = np.where(size > HEAD, node, ALONE)
+    settled = np.where(size > HEAD, ALONE, node)
+    large = _divide_by_digest(large, paths, causes, context, None)
+    node = np.where(large != ALONE, large + settled.max(initial=ALONE) + 1, settled)
+
+    def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
+        pairs = list(zip(paths[a].tolist(), paths[b].tolist(), strict=True))
+        same = [found for _, found in context.engine.map(same_bytes, pairs, chunk=64)]
+        return np.where(np.concatenate(same), 0.0, np.nan) if same else np.empty(0)
+
+    return Likeness(Candidates(node, NO_EDGES), accept, 0.0, file_preference(dataset, settings), causes)
+
+
+def _divide_by_digest(
+    node: Ints, paths: NDArray[np.object_], causes: NDArray[np.object_], context: Context, limit: int | None
+) -> Ints:
+    """Split nodes by the digest of the first `limit` bytes; what is alone then takes part no longer."""
+    todo = np.flatnonzero(node != ALONE)
+    keys = np.zeros((len(todo), 3), dtype=np.uint64)
+    keys[:, 0] = node[todo]
+    readable = np.ones(len(todo), dtype=bool)
+    tell = context.progress("comparing files", len(todo))
+    found = context.engine.map(digest_files, paths[todo].tolist(), limit, chunk=64, progress=tell)
+    for part, (digests, could_read) in found:
+        keys[part, 1:] = digests
+        readable[part] = could_read
+    causes[todo[~readable]] = "unreachable"
+    divided = np.full(len(node), ALONE, dtype=np.int64)
+    divided[todo[readable]] = distinct(keys[readable], shared_only=True)
+    return divided
+
+
+def folder_of(dataset: Dataset) -> FolderSource:
+    """The source of a dataset of files."""
+    assert isinstance(dataset.source, FolderSource)  # noqa: S101 - FINDERS sends only folders here
+    return dataset.source
+
+
+def file_preference(dataset: Dataset, settings: Dedup) -> list[NDArray[np.generic]]:
+    """Keys of preference among files, as far as they need no decoding."""
+    source = folder_of(dataset)
+    if settings.prefer == "first":
+        return []
+    length = np.array([len(name) for name in source.ids(dataset.rows)], dtype=np.int64)
+    if settings.prefer == "newest":
+        return [-source.modified(dataset.rows), length]
+    return [-dataset.bytes, length]
