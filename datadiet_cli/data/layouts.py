@@ -44,10 +44,7 @@ def divide(entries: Sequence[Entry], kind: str) -> tuple[list[Entry], list[Entry
     samples: list[Entry] = []
     others: list[Entry] = []
     for entry in entries:
-        if kind == "file":
-            is_sample = not is_hidden(entry.path)
-        else:
-            is_sample = kind_of(entry.path) in (kind, None)
+        is_sample = not is_hidden(entry.path) if kind == "file" else kind_of(entry.path) in (kind, None)
         (samples if is_sample else others).append(entry)
     return samples, others
 

@@ -15,7 +15,8 @@ from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, divided, nearest, pairs_between, star_groups
 from datadiet_cli.outcome import Action, Outcome, Verdicts, unique
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.likeness import Likeness, find
+from datadiet_cli.steps.likeness import find
+from datadiet_cli.steps.likeness.base import Likeness
 from datadiet_cli.steps.safeguard import keep_classes
 
 REASONS = {
