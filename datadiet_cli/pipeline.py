@@ -17,8 +17,9 @@ from datadiet_cli.config.pipeline import Expectation, Step
 from datadiet_cli.config.registry import STEPS, load
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
-from datadiet_cli.data.open import Reading, open_dataset
+from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import Stage, check_output
+from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.engine import Engine

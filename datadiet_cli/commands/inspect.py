@@ -10,7 +10,8 @@ import numpy as np
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.kinds import suffix
-from datadiet_cli.data.open import Reading, open_dataset
+from datadiet_cli.data.open import open_dataset
+from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.engine import Engine

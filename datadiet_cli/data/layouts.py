@@ -4,17 +4,17 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
+from itertools import islice
 
 from datadiet_cli.data.folder import SidecarTable
 from datadiet_cli.data.kinds import BY_KIND, EVALUATION_NAMES, TRAIN_NAMES, is_hidden, kind_of
+from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import Entry
-from datadiet_cli.data.tables import TableFile, TableFormat, is_table, open_table
+from datadiet_cli.data.sidecars import FILE_NAME, Tables
+from datadiet_cli.data.tables import is_table
 from datadiet_cli.errors import InputError
 
 METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
-LABEL_NAMES = ("label", "labels", "class", "category", "target")
 
 
 @dataclass
@@ -53,9 +53,7 @@ def recognise(
     root: str,
     samples: Sequence[Entry],
     others: Sequence[Entry],
-    fmt: TableFormat,
-    label: str | None,
-    split: str | None,
+    reading: Reading,
 ) -> Plan:
     """Find the layout: metadata beside the files, a flat folder with a labels table, or class folders.
 
@@ -63,28 +61,29 @@ def recognise(
         root: the folder.
         samples: its samples, sorted by path.
         others: its other files.
-        fmt: how to read tables.
-        label: the label column the user named, if any.
-        split: the split column the user named, if any.
+        reading: how to read tables, and the label and split columns the user named.
 
     Raises:
         InputError: a metadata table is wrong, or a label column was named and there is no table to have it.
     """
     plan = _by_folders([entry.path for entry in samples])
+    tables = Tables(root, samples, reading)
     metadata = [e.path for e in others if e.path.rpartition("/")[2] in METADATA and e.cause is None]
     if metadata:
         plan.layout = "files with metadata tables"
         for path in metadata:
-            _apply_table(plan, root, path, "file_name", samples, fmt, label, split)
+            tables.apply(path, FILE_NAME, plan.labels, plan.splits)
+    elif len({os.path.dirname(entry.path) for entry in samples}) == 1:
+        beside = [e.path for e in others if "/" not in e.path and is_table(e.path) and e.cause is None]
+        naming = ((path, column) for path in beside if (column := tables.naming_column(path)) is not None)
+        for path, column in islice(naming, 1):
+            # The one folder that all files lie in is no class: the table says what they are.
+            plan.layout, plan.labels = "flat folder with a table of labels", [None] * len(samples)
+            tables.apply(path, column, plan.labels, plan.splits)
+    plan.tables, plan.missing = tables.found, tables.missing
+    if plan.tables:
         return plan
-    if len({os.path.dirname(entry.path) for entry in samples}) == 1:
-        for path in [e.path for e in others if "/" not in e.path and is_table(e.path) and e.cause is None]:
-            column = _naming_column(open_table(os.path.join(root, path), fmt), samples)
-            if column is not None:
-                plan = Plan("flat folder with a table of labels", [None] * len(samples), [None] * len(samples))
-                _apply_table(plan, root, path, column, samples, fmt, label, split)
-                return plan
-    for flag, column in (("--label", label), ("--split", split)):
+    for flag, column in (("--label", reading.label), ("--split", reading.split)):
         if column is not None:
             raise InputError(
                 f"{root}: {flag} {column}: this folder has no table of labels with such a column; "
@@ -109,81 +108,3 @@ def _by_folders(paths: Sequence[str]) -> Plan:
     else:
         layout = "flat folders, one for each split" if has_splits else "flat folder"
     return Plan(layout, labels, splits)
-
-
-def _naming_column(file: TableFile, samples: Sequence[Entry]) -> str | None:
-    """The column whose cells name most of the files, by name or by stem."""
-    names = {name for entry in samples for name in _names(entry.path)}
-    texts = file.texts()
-    for column in texts.columns:
-        cells = texts[column].drop_nulls().to_list()
-        if cells and sum(cell in names for cell in cells) * 2 > len(cells):
-            return str(column)
-    return None
-
-
-def _names(path: str) -> tuple[str, str, str]:
-    base = path.rpartition("/")[2]
-    return path, base, os.path.splitext(base)[0]
-
-
-def _apply_table(
-    plan: Plan,
-    root: str,
-    path: str,
-    column: str,
-    samples: Sequence[Entry],
-    fmt: TableFormat,
-    label: str | None,
-    split: str | None,
-) -> None:
-    file = open_table(os.path.join(root, path), fmt)
-    where = os.path.join(root, path)
-    if column not in file.columns:
-        raise InputError(f"{where}: has no column {column!r}; every metadata table names its files there")
-    folder = os.path.dirname(path)
-    index = _index(samples, folder)
-    texts = file.texts()
-    sample = np.full(file.records, -1, dtype=np.int64)
-    for record, cell in enumerate(texts[column].to_list()):
-        row = index.get(_inside(where, record, cell))
-        if row is None:
-            plan.missing.append(str(cell))
-        else:
-            sample[record] = row
-    plan.tables.append(SidecarTable(path, file, sample))
-    chosen = label or next((name for name in LABEL_NAMES if name in file.columns), None)
-    if chosen is None and len(file.columns) == 2:
-        chosen = next(name for name in file.columns if name != column)
-    for target, name in ((plan.labels, chosen), (plan.splits, split)):
-        if name is None:
-            continue
-        if name not in file.columns:
-            raise InputError(f"{where}: no column {name!r}; the columns are {', '.join(file.columns)}")
-        for row, cell in zip(sample.tolist(), texts[name].to_list(), strict=True):
-            if row >= 0:
-                target[row] = cell
-
-
-def _index(samples: Sequence[Entry], folder: str) -> dict[str, int]:
-    """Every way a table in `folder` may name a sample; stems only where they are unambiguous."""
-    exact: dict[str, int] = {}
-    loose: dict[str, list[int]] = {}
-    for row, entry in enumerate(samples):
-        relative = os.path.relpath(entry.path, folder) if folder else entry.path
-        if relative.startswith("../"):
-            continue
-        exact[relative] = row
-        for name in _names(entry.path)[1:]:
-            loose.setdefault(name, []).append(row)
-    return {name: rows[0] for name, rows in loose.items() if len(rows) == 1} | exact
-
-
-def _inside(where: str, record: int, cell: str | None) -> str:
-    """A file name from a table, refused if it could lead out of INPUT."""
-    name = cell or ""
-    if name.startswith("/") or ".." in name.split("/"):
-        raise InputError(
-            f"{where}: record {record}: {name!r} leads out of INPUT; file names are relative and have no '..'"
-        )
-    return os.path.normpath(name)

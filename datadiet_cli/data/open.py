@@ -3,7 +3,6 @@
 import difflib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +10,11 @@ from numpy.typing import NDArray
 from datadiet_cli.data import layouts
 from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.folder import FolderSource
-from datadiet_cli.data.kinds import SPLIT_COLUMNS, SPLIT_NAMES
+from datadiet_cli.data.reading import Reading, split_column
 from datadiet_cli.data.scan import scan
 from datadiet_cli.data.table import TableSource
-from datadiet_cli.data.tables import TableFile, TableFormat, is_table, open_table
+from datadiet_cli.data.tables import TableFile, is_table, open_table
 from datadiet_cli.errors import InputError
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How to read INPUT, as far as it cannot be found out.
-
-    Attributes:
-        label: the column that holds the label, of a table or of a labels file.
-        split: the column that holds the split.
-        id_column: the column that holds the id.
-        follow_symlinks: whether links may lead out of INPUT and to directories.
-        table: encoding, delimiter and header of tables.
-    """
-
-    label: str | None = None
-    split: str | None = None
-    id_column: str | None = None
-    follow_symlinks: bool = False
-    table: TableFormat = field(default_factory=TableFormat)
 
 
 def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
@@ -71,7 +51,7 @@ def _open_table(path: str, reading: Reading) -> Dataset:
     for flag, column in (("--label", reading.label), ("--split", reading.split), ("--id-column", reading.id_column)):
         if column is not None:
             require_column(path, flag, column, file.columns)
-    split = reading.split or _split_column(file)
+    split = reading.split or split_column(file)
     aside = [c for c in (reading.label, split, reading.id_column) if c is not None]
     labels, classes = _codes(file, reading.label)
     splits, split_names = _codes(file, split)
@@ -92,16 +72,6 @@ def require_column(path: str, flag: str, column: str, columns: Sequence[str]) ->
     raise InputError(f"{path}: {flag} {column}: no such column; {hint}")
 
 
-def _split_column(file: TableFile) -> str | None:
-    """The column that tells train from test by its name and its values, if there is one: evaluation data is sacred."""
-    for column in file.columns:
-        if column.strip().lower() in SPLIT_COLUMNS:
-            values = file.texts([column]).to_series().drop_nulls().unique().to_list()
-            if values and all(value.strip().lower() in SPLIT_NAMES for value in values):
-                return column
-    return None
-
-
 def _codes(file: TableFile, column: str | None) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     if column is None:
         return np.full(file.records, UNKNOWN, dtype=np.int32), ()
@@ -116,7 +86,7 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
     samples, others = layouts.divide(found.entries, kind)
     if not samples:
         raise InputError(f"{path}: no images, texts or sounds in this folder; name the table in it, if that is meant")
-    plan = layouts.recognise(path, samples, others, reading.table, reading.label, reading.split)
+    plan = layouts.recognise(path, samples, others, reading)
     source = FolderSource(
         path, kind, plan.layout, samples, others, found.directories, tuple(plan.tables), tuple(plan.missing)
     )

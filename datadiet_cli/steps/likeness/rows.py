@@ -25,7 +25,8 @@ def by_cells(dataset: Dataset, settings: Dedup, context: Context, stack: ExitSta
     def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
         return np.where(source.file.same(dataset.rows[a], dataset.rows[b], columns), 0.0, np.nan)
 
-    return Likeness(Candidates(node, NO_EDGES), accept, 0.0, [], np.full(len(dataset), None, dtype=object))
+    causes = np.full(len(dataset), None, dtype=object)
+    return Likeness(Candidates(node, NO_EDGES), accept, 0.0, _preference(dataset, source, columns, settings), causes)
 
 
 def by_values(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
@@ -42,8 +43,7 @@ def by_values(dataset: Dataset, settings: Dedup, context: Context, stack: ExitSt
         gap = relative_gap(numbers[a], numbers[b])
         return np.where(gap <= settings.tolerance, gap, np.nan)
 
-    empty = np.column_stack([frame[name].is_null().to_numpy() for name in columns])
-    better = [empty.sum(axis=1)] if settings.prefer == "largest" else []
+    better = _preference(dataset, source, columns, settings)
     causes = np.full(len(dataset), None, dtype=object)
     return Likeness(Candidates(node, edges), accept, settings.tolerance, better, causes)
 
@@ -54,3 +54,17 @@ def _table(dataset: Dataset, settings: Dedup) -> tuple[TableSource, list[str]]:
     for column in settings.columns or ():
         require_column(source.path, "--columns", column, source.file.columns)
     return source, list(settings.columns or source.features)
+
+
+def _preference(
+    dataset: Dataset, source: TableSource, columns: list[str], settings: Dedup
+) -> list[NDArray[np.generic]]:
+    """The number of missing cells, where the largest row is preferred.
+
+    Rows that are copies miss the same cells of the compared columns, so only the other columns can tell.
+    """
+    others = [name for name in source.features if name not in columns]
+    if settings.prefer != "largest" or not others:
+        return []
+    frame = source.file.texts(others)[dataset.rows]
+    return [np.column_stack([column.is_null().to_numpy() for column in frame]).sum(axis=1)]
