@@ -1,6 +1,7 @@
 """The process: arguments in, exit code out, one line for every error that a user can do something about."""
 
 import difflib
+import gc
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ def _terminate(_number: int, _frame: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit the process."""
+    # A million samples are a million small objects, none of them garbage: looking at them all the time is a tenth
+    # of the time of a command.
+    gc.set_threshold(200_000, 20, 20)
     signal.signal(signal.SIGTERM, _terminate)
     _reopen_closed_streams()
     # On a descriptor of its own, so that the noise of C libraries on descriptor 2 can be told from what we say.

@@ -79,14 +79,14 @@ class Result:
 
     Attributes:
         exit_code: of the process.
-        report: the report as JSON values.
+        report: gives the report as JSON values.
         kept: gives the ids of the samples that remain.
         dropped: gives the ids of the samples that are gone.
         up_to_date: whether nothing had to be done.
     """
 
     exit_code: ExitCode
-    report: dict[str, Any]
+    report: Callable[[], dict[str, Any]]
     kept: Callable[[], list[str]]
     dropped: Callable[[], list[str]]
     up_to_date: bool = False
@@ -125,13 +125,14 @@ def execute(request: Request, progress: Progress) -> Result:
             gone = [result.outcome.verdicts.dropped() for result in results[: number + 1]]
             _publish(request, place, dataset.without(np.concatenate(gone)), progress)
         published = _publish(request, request.output, final, progress)
-    document = report.document(
-        exit_code=exit_code,
-        fingerprint=published,
-        run={"started": started, "seconds": time.time() - started, "key": key},
-    )
+    run = {"started": started, "seconds": time.time() - started, "key": key}
+
+    @cache
+    def document() -> dict[str, Any]:
+        return report.document(exit_code=exit_code, fingerprint=published, run=run)
+
     if published is not None and request.output is not None:
-        write_report(request.output, document)
+        write_report(request.output, document())
     return Result(exit_code, document, lambda: final.ids, lambda: _ids_gone(dataset, final))
 
 
@@ -190,7 +191,7 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
     return Result(
         exit_code,
-        document,
+        lambda: document,
         kept=lambda: final().ids,
         dropped=lambda: _ids_gone(dataset, final()),
         up_to_date=exit_code != ExitCode.GATE_FAILED,

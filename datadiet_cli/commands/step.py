@@ -101,7 +101,7 @@ def _carry_out(request: Request, manner: Manner) -> int:
         result = execute(request, progress)
     _tell_people(result, request, manner)
     if manner["json"]:
-        sys.stdout.buffer.write(to_json(result.report, request.output))
+        sys.stdout.buffer.write(to_json(result.report(), request.output))
     elif manner["listing"]:
         _print_ids(result, manner)
     return result.exit_code
@@ -114,11 +114,11 @@ def _tell_people(result: Result, request: Request, manner: Manner) -> None:
         say(f"{printable(str(request.output))}: up to date (--rerun to compute and write it again)")
         return
     if manner["verbose"]:
-        for row in verdict_rows(result.report, request.output):
+        for row in verdict_rows(result.report(), request.output):
             say(verdict_line(row))
-    say(summary(result.report))
+    say(summary(result.report()))
     if result.exit_code == ExitCode.UNREADABLE and not manner["verbose"]:
-        for row in [row for row in verdict_rows(result.report, request.output) if row["reason"] == "unreadable"][:10]:
+        for row in [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"][:10]:
             say(verdict_line(row))
 
 

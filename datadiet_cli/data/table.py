@@ -44,7 +44,10 @@ class TableSource:
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """Record numbers, or the cells of the id column."""
         if self.id_column is None:
-            return [str(row) for row in rows.tolist()]
+            import polars as pl
+
+            names: list[str] = pl.Series(rows).cast(pl.String).to_list()
+            return names
         cells = self.file.texts([self.id_column]).to_series()
         return ["" if cell is None else str(cell) for cell in cells.gather(rows).to_list()]
 

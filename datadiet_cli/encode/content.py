@@ -49,13 +49,15 @@ def same_bytes(pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:
 
 
 def _same(a: str, b: str) -> bool:
+    files: list[int] = []
     try:
-        with open(a, "rb", buffering=0) as one, open(b, "rb", buffering=0) as other:
-            while True:
-                left, right = one.read(_BUFFER), other.read(_BUFFER)
-                if left != right:
-                    return False
-                if not left:
-                    return True
+        files.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in (a, b))
+        while (left := os.read(files[0], _BUFFER)) == os.read(files[1], _BUFFER):
+            if not left:
+                return True
     except OSError:
         return False
+    finally:
+        for file in files:
+            os.close(file)
+    return False

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,12 @@ class Likeness:
     causes: NDArray[np.object_]
     metrics: Mapping[str, int] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def rank(self) -> Ints:
         """(n,) int64, 0 for the sample to keep before all others; ties go to the first in order."""
         n = len(self.causes)
+        if not self.better:
+            return np.arange(n, dtype=np.int64)
         order = np.lexsort((np.arange(n), *reversed(self.better)))
         rank = np.empty(n, dtype=np.int64)
         rank[order] = np.arange(n)
