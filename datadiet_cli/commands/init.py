@@ -8,7 +8,7 @@ from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_folder, write_atomically
-from datadiet_cli.errors import ExitCode, OutputError
+from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.terminal import say
 
 # What a starter says out loud; everything else is there as a comment.
@@ -22,6 +22,12 @@ def init(path: str, file: str, *, force: bool) -> int:
         InputError: INPUT is no dataset.
         OutputError: `file` exists and `force` is not set.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: the name is not UTF-8, which YAML cannot hold; rename it, or pass it to run as --input"
+        ) from None
     text = starter(open_dataset(path))
     if file == "-":
         sys.stdout.write(text)
@@ -29,7 +35,7 @@ def init(path: str, file: str, *, force: bool) -> int:
     if os.path.lexists(file) and not force:
         raise OutputError(f"{file}: exists already; name another file or pass --force to replace it")
     check_folder(file)
-    write_atomically(file, text.encode("utf-8", "surrogateescape"))
+    write_atomically(file, text.encode())
     say(f"{file}: written; run it with: datadiet run {file}")
     return ExitCode.DONE
 
@@ -72,6 +78,11 @@ def _settings(model: type[Settings], spoken: dict[str, str]) -> list[str]:
 
 def _quoted(text: str) -> str:
     """A YAML double-quoted scalar for any text."""
-    import json
+    return '"' + "".join(_escaped(character) for character in text) + '"'
 
-    return json.dumps(text)
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    # YAML knows \U for what JSON writes as a pair of surrogates.
+    return character if character.isprintable() and character.isascii() else f"\\U{ord(character):08x}"

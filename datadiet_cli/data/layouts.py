@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from datadiet_cli.data.folder import SidecarTable
 from datadiet_cli.data.kinds import BY_KIND, EVALUATION_NAMES, TRAIN_NAMES, is_hidden, kind_of
@@ -68,18 +67,14 @@ def recognise(
     """
     plan = _by_folders([entry.path for entry in samples])
     tables = Tables(root, samples, reading)
-    metadata = [e.path for e in others if e.path.rpartition("/")[2] in METADATA and e.cause is None]
+    visible = [e.path for e in others if e.cause is None and not is_hidden(e.path) and is_table(e.path)]
+    metadata = [path for path in visible if path.rpartition("/")[2] in METADATA]
     if metadata:
         plan.layout = "files with metadata tables"
         for path in metadata:
             tables.apply(path, FILE_NAME, plan.labels, plan.splits)
-    elif len({os.path.dirname(entry.path) for entry in samples}) == 1:
-        beside = [e.path for e in others if "/" not in e.path and is_table(e.path) and e.cause is None]
-        naming = ((path, column) for path in beside if (column := tables.naming_column(path)) is not None)
-        for path, column in islice(naming, 1):
-            # The one folder that all files lie in is no class: the table says what they are.
-            plan.layout, plan.labels = "flat folder with a table of labels", [None] * len(samples)
-            tables.apply(path, column, plan.labels, plan.splits)
+    else:
+        _apply_tables_at_the_top(plan, tables, [path for path in visible if "/" not in path], reading)
     plan.tables, plan.missing = tables.found, tables.missing
     if plan.tables:
         return plan
@@ -90,6 +85,25 @@ def recognise(
                 "class folders need no such option"
             )
     return plan
+
+
+def _apply_tables_at_the_top(plan: Plan, tables: Tables, paths: Sequence[str], reading: Reading) -> None:
+    """Every table that names the files loses the records of those that go; some say what the files are, too."""
+    # Where folders say no class, or all files lie in a single one, a table of labels says what they are.
+    flat = len({os.path.dirname(path) for path in tables.paths}) == 1 or not any(plan.labels)
+    naming = [(path, column) for path in paths if (column := tables.naming_column(path, stems=flat)) is not None]
+    labelling = [pair for pair in naming if tables.label_column(*pair) is not None]
+    if not flat and reading.label is None:
+        labelling = []
+    elif naming and not labelling:
+        # The column that the user named is in none of them; the first says so.
+        labelling = naming[:1]
+    if labelling and flat:
+        folders = "flat folder" if any(plan.labels) else plan.layout
+        plan.layout, plan.labels = f"{folders} with a table of labels", [None] * len(plan.labels)
+    # Backwards, so that the first table has the last word on a file that several speak of.
+    for path, column in reversed(naming):
+        tables.apply(path, column, plan.labels if (path, column) in labelling else None, plan.splits)
 
 
 def _by_folders(paths: Sequence[str]) -> Plan:

@@ -1,6 +1,7 @@
 """Tables that lie beside files and speak of them: Hugging Face metadata, or a table of labels."""
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -13,6 +14,7 @@ from datadiet_cli.data.tables import TableFile, open_table
 from datadiet_cli.errors import InputError
 
 FILE_NAME = "file_name"
+_HEAD = 1 << 20
 LABEL_NAMES = ("label", "labels", "class", "category", "target")
 
 
@@ -35,23 +37,47 @@ class Tables:
         self.found: list[SidecarTable] = []
         self.missing: list[str] = []
 
-    def naming_column(self, path: str) -> str | None:
-        """The column whose cells name most of its files, by name or by stem, if the table has one."""
-        names = {name for entry in self._samples for name in _names(entry.path)}
-        texts = self._open(path).texts()
+    @property
+    def paths(self) -> list[str]:
+        """The samples' paths."""
+        return [entry.path for entry in self._samples]
+
+    def naming_column(self, path: str, *, stems: bool) -> str | None:
+        """The column whose cells name most of its files, if the table has one.
+
+        Args:
+            path: the table, relative to the folder.
+            stems: whether a name without its suffix counts. Numbers are often stems, and anything may be a number.
+
+        Raises:
+            InputError: the table speaks of the files, but cannot be read.
+        """
+        names = {name for entry in self._samples for name in _names(entry.path)[: 3 if stems else 2]}
+        try:
+            texts = self._open(path).texts()
+        except InputError:
+            if self._mentions(path, names):
+                raise
+            return None
         for column in texts.columns:
             cells = texts[column].drop_nulls().to_list()
             if cells and sum(cell in names for cell in cells) * 2 > len(cells):
                 return str(column)
         return None
 
-    def apply(self, path: str, column: str, labels: list[str | None], splits: list[str | None]) -> None:
+    def _mentions(self, path: str, names: set[str]) -> bool:
+        """Whether the head of a file that cannot be read as a table has a sample's name among its cells."""
+        with open(os.path.join(self._root, path), "rb") as file:
+            cells = set(re.split(rb'[,;|\t\r\n"]+', file.read(_HEAD)))
+        return not cells.isdisjoint(map(os.fsencode, names))
+
+    def apply(self, path: str, column: str, labels: list[str | None] | None, splits: list[str | None]) -> None:
         """Match the records of a table with the samples, and take over the labels and splits that it has.
 
         Args:
             path: the table, relative to the folder.
             column: its column of file names.
-            labels: of every sample, changed in place.
+            labels: of every sample, changed in place; None to leave the table's labels alone.
             splits: of every sample, changed in place.
 
         Raises:
@@ -71,13 +97,16 @@ class Tables:
                 sample[record] = row
         self.found.append(SidecarTable(path, file, sample))
         split = self._reading.split or split_column(file)
-        for target, name in ((labels, self._label_column(file, column)), (splits, split)):
-            if name is not None:
+        label = self._reading.label or self.label_column(path, column)
+        for target, name in ((labels, label), (splits, split)):
+            if name is not None and target is not None:
                 _take_over(target, sample.tolist(), _cells(where, file, name))
 
-    def _label_column(self, file: TableFile, naming: str) -> str | None:
+    def label_column(self, path: str, naming: str) -> str | None:
+        """The column of labels of a table: as the user named it, or else by its name, if there is one."""
+        file = self._open(path)
         if self._reading.label is not None:
-            return self._reading.label
+            return self._reading.label if self._reading.label in file.columns else None
         named = next((name for name in LABEL_NAMES if name in file.columns), None)
         # Beside the names a table of labels may have a single column, whatever it is called; in metadata that may
         # be a caption.
@@ -94,7 +123,7 @@ def _cells(where: str, file: TableFile, column: str) -> list[str | None]:
 
 def _take_over(target: list[str | None], rows: list[int], cells: list[str | None]) -> None:
     for row, cell in zip(rows, cells, strict=True):
-        if row >= 0:
+        if row >= 0 and cell is not None:
             target[row] = cell
 
 
