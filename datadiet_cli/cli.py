@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from datadiet_cli import __version__
+from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.flags import given, options
@@ -27,22 +28,42 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings; flags overrule it.")]
-Listing = Annotated[
-    Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")
-]
-Null = Annotated[
-    bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print the report to stdout.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")]
-Check = Annotated[
-    bool,
-    typer.Option("--check", help="Write nothing; exit 1 if anything, or more than --max-removed, would be removed."),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")]
-Rerun = Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")]
+
+
+def _manner(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; exit 1 if anything, or more than --max-removed, would be removed."
+        ),
+    ] = False,
+    listing: Annotated[
+        Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
+    ] = False,
+    json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")] = False,
+    quiet: Quiet = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")] = False,
+) -> Manner:
+    """The flags that every command on a dataset has besides its settings."""
+    return Manner(dry_run, check, listing, null, json, force, rerun, quiet, verbose)
+
+
+_MANNER = list(inspect.signature(_manner).parameters.values())
+
+
+def _divide(flags: dict[str, Any]) -> tuple[Manner, dict[str, Any]]:
+    """Tell the manner of a run from its settings, as far as they were typed."""
+    manner = _manner(**{parameter.name: flags.pop(parameter.name) for parameter in _MANNER})
+    return manner, given(flags)
 
 
 def _version(asked: bool) -> None:
@@ -70,35 +91,12 @@ def _register(name: str, summary: str) -> None:
             str | None, typer.Argument(help="The pruned copy, in the same layout.", show_default=False)
         ] = None,
         config: Config = None,
-        dry_run: DryRun = False,
-        check: Check = False,
-        listing: Listing = None,
-        null: Null = False,
-        json: Json = False,
-        force: Force = False,
-        rerun: Rerun = False,
-        quiet: Quiet = False,
-        verbose: Verbose = False,
-        **settings: Any,
+        **flags: Any,
     ) -> int:
         from datadiet_cli.commands.step import run_step
 
-        return run_step(
-            name,
-            input,
-            output,
-            config,
-            given(settings),
-            dry_run=dry_run,
-            check=check,
-            listing=listing,
-            null=null,
-            json=json,
-            force=force,
-            rerun=rerun,
-            quiet=quiet,
-            verbose=verbose,
-        )
+        manner, settings = _divide(flags)
+        return run_step(name, input, output, config, settings, manner)
 
     _with_flags(command, model, Common)
     app.command(name, help=f"{summary}.", epilog=EPILOG)(command)
@@ -107,7 +105,7 @@ def _register(name: str, summary: str) -> None:
 def _with_flags(command: Callable[..., int], *models: Any) -> None:
     signature = inspect.signature(command)
     fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + options(*models)
+    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + _MANNER + options(*models)
     command.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in whole}
 
@@ -120,37 +118,16 @@ def _run(
     pipeline: Annotated[Path, typer.Argument(help="A YAML file that declares the pipeline.", show_default=False)],
     input: Annotated[str | None, typer.Option("--input", help="The dataset, instead of the file's.")] = None,
     output: Annotated[str | None, typer.Option("--output", help="The pruned copy, instead of the file's.")] = None,
-    dry_run: DryRun = False,
-    check: Check = False,
     keep_intermediate: Annotated[
         bool, typer.Option("--keep-intermediate", help="Write the dataset after each step too, as OUTPUT.after-N-STEP.")
     ] = False,
-    listing: Listing = None,
-    null: Null = False,
-    json: Json = False,
-    force: Force = False,
-    rerun: Rerun = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    **settings: Any,
+    **flags: Any,
 ) -> int:
     from datadiet_cli.commands.step import run_pipeline
 
+    manner, settings = _divide(flags)
     overrides = given({"input": input, "output": output, **settings})
-    return run_pipeline(
-        pipeline,
-        overrides,
-        keep_intermediate=keep_intermediate,
-        dry_run=dry_run,
-        check=check,
-        listing=listing,
-        null=null,
-        json=json,
-        force=force,
-        rerun=rerun,
-        quiet=quiet,
-        verbose=verbose,
-    )
+    return run_pipeline(pipeline, overrides, manner, keep_intermediate=keep_intermediate)
 
 
 _with_flags(_run, Common)

@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any
 
+from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.load import load_pipeline, load_step
 from datadiet_cli.config.pipeline import Pipeline, Step
@@ -15,27 +16,13 @@ from datadiet_cli.report.build import to_json, verdict_rows
 from datadiet_cli.report.terminal import printable, progress_bars, say, summary, verdict_line
 
 
-class Manner(TypedDict):
-    """How a run goes, apart from its settings: the flags that every dataset command has."""
-
-    dry_run: bool
-    check: bool
-    listing: Literal["kept", "dropped"] | None
-    null: bool
-    json: bool
-    force: bool
-    rerun: bool
-    quiet: bool
-    verbose: bool
-
-
 def run_step(
     name: str,
     input: str,
     output: str | None,
     config: Path | None,
     flags: Mapping[str, Any],
-    **manner: Unpack[Manner],
+    manner: Manner,
 ) -> int:
     """Run a single step from INPUT to OUTPUT and give the exit code.
 
@@ -49,15 +36,15 @@ def run_step(
         output=_output(output, manner, "OUTPUT is missing"),
         common=common,
         steps=[Step(name, settings)],
-        check=manner["check"],
-        force=manner["force"],
-        rerun=manner["rerun"],
+        check=manner.check,
+        force=manner.force,
+        rerun=manner.rerun,
         environment=dict(os.environ),
     )
     return _carry_out(request, manner)
 
 
-def run_pipeline(path: Path, overrides: Mapping[str, Any], *, keep_intermediate: bool, **manner: Unpack[Manner]) -> int:
+def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, keep_intermediate: bool) -> int:
     """Run the pipeline of a YAML file and give the exit code.
 
     Raises:
@@ -73,9 +60,9 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], *, keep_intermediate:
         common=_common(pipeline),
         steps=pipeline.steps,
         expect={str(metric): expectation for metric, expectation in pipeline.expect.items()},
-        check=manner["check"],
-        force=manner["force"],
-        rerun=manner["rerun"],
+        check=manner.check,
+        force=manner.force,
+        rerun=manner.rerun,
         keep_intermediate=keep_intermediate,
         environment=dict(os.environ),
     )
@@ -87,7 +74,7 @@ def _common(pipeline: Pipeline) -> Common:
 
 
 def _output(output: str | None, manner: Manner, missing: str) -> str | None:
-    if manner["dry_run"] or manner["check"]:
+    if manner.dry_run or manner.check:
         return None
     if output is None:
         raise ConfigError(f"{missing}; or pass --dry-run or --check to write nothing")
@@ -95,35 +82,35 @@ def _output(output: str | None, manner: Manner, missing: str) -> str | None:
 
 
 def _carry_out(request: Request, manner: Manner) -> int:
-    if manner["json"] and manner["listing"]:
+    if manner.json and manner.listing:
         raise ConfigError("--json and --list both print to stdout; choose one")
-    with progress_bars(quiet=manner["quiet"]) as progress:
+    with progress_bars(quiet=manner.quiet) as progress:
         result = execute(request, progress)
     _tell_people(result, request, manner)
-    if manner["json"]:
+    if manner.json:
         sys.stdout.buffer.write(to_json(result.report(), request.output))
-    elif manner["listing"]:
+    elif manner.listing:
         _print_ids(result, manner)
     return result.exit_code
 
 
 def _tell_people(result: Result, request: Request, manner: Manner) -> None:
-    if manner["quiet"]:
+    if manner.quiet:
         return
     if result.up_to_date:
         say(f"{printable(str(request.output))}: up to date (--rerun to compute and write it again)")
         return
-    if manner["verbose"]:
+    if manner.verbose:
         for row in verdict_rows(result.report(), request.output):
             say(verdict_line(row))
     say(summary(result.report()))
-    if result.exit_code == ExitCode.UNREADABLE and not manner["verbose"]:
+    if result.exit_code == ExitCode.UNREADABLE and not manner.verbose:
         for row in [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"][:10]:
             say(verdict_line(row))
 
 
 def _print_ids(result: Result, manner: Manner) -> None:
-    ids = result.kept() if manner["listing"] == "kept" else result.dropped()
-    end = b"\0" if manner["null"] else b"\n"
+    ids = result.kept() if manner.listing == "kept" else result.dropped()
+    end = b"\0" if manner.null else b"\n"
     # Names go out as the bytes they are on disk.
     sys.stdout.buffer.write(b"".join(os.fsencode(name) + end for name in ids))

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.data.open import Reading, open_dataset
+from datadiet_cli.data.open import open_dataset
+from datadiet_cli.data.reading import Reading
 from datadiet_cli.engine import Engine
 from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.context import Context
