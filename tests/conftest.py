@@ -14,9 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from datadiet_cli.__main__ import run
+
+# How long an example takes says more about the machine than about the code; CI tries the same examples every time.
+settings.register_profile("datadiet", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("datadiet")
 
 
 @dataclass(frozen=True)

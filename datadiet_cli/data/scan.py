@@ -28,7 +28,7 @@ UNCOPYABLE = {
     "dangling-symlink": "a symbolic link to nothing",
     "symlink-outside-input": "a symbolic link that leads out of INPUT; --follow-symlinks allows it",
     "symlink-to-directory": "a symbolic link to a directory; --follow-symlinks allows it",
-    "symlink-loop": "a symbolic link that leads back to itself",
+    "symlink-loop": "a symbolic link that leads back to itself, or to a directory that is listed anyway",
     "not-a-regular-file": "not a regular file",
 }
 
@@ -45,69 +45,76 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Scan:
     """List every file below `root`, sorted by its relative POSIX path.
 
     Links to files inside `root` count as the files they lead to. Links that lead out, or to directories, are
-    listed with a cause and not followed, unless `follow_symlinks` is set; loops are never followed.
+    listed with a cause and not followed. With `follow_symlinks` links that lead out are followed, each directory
+    outside once; a link to a directory inside never is, since what it holds is listed anyway.
 
     Raises:
         InputError: a directory cannot be listed.
     """
-    found = Scan()
-    inside = os.path.realpath(root) + os.sep
-    top = os.stat(root)
-    pending: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset({(top.st_dev, top.st_ino)}))]
-    while pending:
-        prefix, ancestors = pending.pop()
-        for item in _list(os.path.join(root, prefix)):
+    walk = _Walk(root, follow_symlinks)
+    while walk.pending:
+        walk.directory(walk.pending.pop())
+    walk.found.entries.sort(key=lambda entry: entry.path)
+    walk.found.directories.sort()
+    return walk.found
+
+
+class _Walk:
+    def __init__(self, root: str, follow: bool) -> None:
+        self._root, self._follow = root, follow
+        self._inside = os.path.realpath(root)
+        self._visited: set[tuple[int, int]] = set()
+        self.found = Scan()
+        self.pending = [""]
+
+    def directory(self, prefix: str) -> None:
+        """List one directory; `prefix` is its path with a slash at the end, or empty."""
+        for item in _list(os.path.join(self._root, prefix)):
             path = prefix + item.name
             if item.is_dir(follow_symlinks=False):
-                status = item.stat(follow_symlinks=False)
-                found.directories.append(path)
-                pending.append((path + "/", ancestors | {(status.st_dev, status.st_ino)}))
+                self.found.directories.append(path)
+                self.pending.append(path + "/")
             elif item.is_symlink():
-                _link(item, path, inside, ancestors, follow_symlinks, found, pending)
+                self._link(item, path)
             else:
                 status = item.stat(follow_symlinks=False)
                 cause = None if stat.S_ISREG(status.st_mode) else "not-a-regular-file"
-                found.entries.append(Entry(path, status.st_size, status.st_mtime_ns, cause))
-    found.entries.sort(key=lambda entry: entry.path)
-    found.directories.sort()
-    return found
+                self.found.entries.append(Entry(path, status.st_size, status.st_mtime_ns, cause))
+
+    def _link(self, item: "os.DirEntry[str]", path: str) -> None:
+        try:
+            status = item.stat()
+        except OSError as error:
+            # ELOOP and ENOENT are what a link to itself and a link to nothing give.
+            cause = "dangling-symlink" if isinstance(error, FileNotFoundError) else "symlink-loop"
+            self.found.entries.append(Entry(path, 0, 0, cause))
+            return
+        target = os.path.realpath(item.path)
+        is_inside = target == self._inside or target.startswith(self._inside + os.sep)
+        if stat.S_ISDIR(status.st_mode):
+            self._link_to_directory(path, (status.st_dev, status.st_ino), is_inside)
+            return
+        outside: str | None = None
+        if not stat.S_ISREG(status.st_mode):
+            outside = "not-a-regular-file"
+        elif not self._follow and not is_inside:
+            outside = "symlink-outside-input"
+        self.found.entries.append(Entry(path, status.st_size, status.st_mtime_ns, outside))
+
+    def _link_to_directory(self, path: str, identity: tuple[int, int], is_inside: bool) -> None:
+        # A directory inside is walked by its own name. One outside is walked once, by the first link to it, so that
+        # directories that link to each other do not multiply.
+        if self._follow and not is_inside and identity not in self._visited:
+            self._visited.add(identity)
+            self.found.directories.append(path)
+            self.pending.append(path + "/")
+        else:
+            self.found.entries.append(Entry(path, 0, 0, "symlink-loop" if self._follow else "symlink-to-directory"))
 
 
 def _list(directory: str) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(directory) as items:
-            return list(items)
+            return sorted(items, key=lambda item: item.name)
     except PermissionError as error:
         raise InputError(f"{directory}: cannot be listed: {error.strerror}; give read permission") from error
-
-
-def _link(
-    item: "os.DirEntry[str]",
-    path: str,
-    inside: str,
-    ancestors: frozenset[tuple[int, int]],
-    follow: bool,
-    found: Scan,
-    pending: list[tuple[str, frozenset[tuple[int, int]]]],
-) -> None:
-    try:
-        status = item.stat()
-    except OSError as error:
-        # ELOOP and ENOENT are what a link to itself and a link to nothing give.
-        cause = "dangling-symlink" if isinstance(error, FileNotFoundError) else "symlink-loop"
-        found.entries.append(Entry(path, 0, 0, cause))
-        return
-    if stat.S_ISDIR(status.st_mode):
-        identity = (status.st_dev, status.st_ino)
-        if follow and identity not in ancestors:
-            found.directories.append(path)
-            pending.append((path + "/", ancestors | {identity}))
-        else:
-            found.entries.append(Entry(path, 0, 0, "symlink-loop" if follow else "symlink-to-directory"))
-        return
-    outside: str | None = None
-    if not stat.S_ISREG(status.st_mode):
-        outside = "not-a-regular-file"
-    elif not follow and not os.path.realpath(item.path).startswith(inside):
-        outside = "symlink-outside-input"
-    found.entries.append(Entry(path, status.st_size, status.st_mtime_ns, outside))
