@@ -23,6 +23,8 @@ def main(arguments: list[str] | None = None) -> None:
     # A million samples are a million small objects, none of them garbage: looking at them all the time is a tenth
     # of the time of a command.
     gc.set_threshold(200_000, 20, 20)
+    # Pydantic would read the metadata of every installed package in search of plug-ins, and run what it finds.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     signal.signal(signal.SIGTERM, _terminate)
     _reopen_closed_streams()
     # On a descriptor of its own, so that the noise of C libraries on descriptor 2 can be told from what we say.

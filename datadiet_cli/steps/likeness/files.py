@@ -13,6 +13,9 @@ from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness
 
+# Reading a small file is so quick that handing it to another thread costs as much; so hand over many.
+FILES_AT_ONCE = 512
+
 
 def by_content(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Equal files: by size, then by digest of the head, then of all, then byte for byte against the witness."""
@@ -30,7 +33,7 @@ def by_content(dataset: Dataset, settings: Dedup, context: Context, stack: ExitS
 
     def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
         pairs = list(zip(paths[a].tolist(), paths[b].tolist(), strict=True))
-        same = [found for _, found in context.engine.map(same_bytes, pairs, chunk=64)]
+        same = [found for _, found in context.engine.map(same_bytes, pairs, chunk=FILES_AT_ONCE)]
         return np.where(np.concatenate(same), 0.0, np.nan) if same else np.empty(0)
 
     return Likeness(Candidates(node, NO_EDGES), accept, 0.0, file_preference(dataset, settings), causes)
@@ -45,7 +48,7 @@ def _divide_by_digest(
     keys[:, 0] = node[todo]
     readable = np.ones(len(todo), dtype=bool)
     tell = context.progress("comparing files", len(todo))
-    found = context.engine.map(digest_files, paths[todo].tolist(), limit, chunk=64, progress=tell)
+    found = context.engine.map(digest_files, paths[todo].tolist(), limit, chunk=FILES_AT_ONCE, progress=tell)
     for part, (digests, could_read) in found:
         keys[part, 1:] = digests
         readable[part] = could_read

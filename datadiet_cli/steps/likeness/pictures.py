@@ -19,7 +19,7 @@ from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness
 from datadiet_cli.steps.likeness.files import file_preference, folder_of
 
 SHARP = 256
-PAIRS_AT_ONCE = 256
+PAIRS_AT_ONCE = 64
 
 
 def by_picture(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
