@@ -122,7 +122,9 @@ def star_groups(
     eligible = candidates.node >= 0
     if taking_part is not None:
         eligible = eligible & taking_part
-    undecided = _contested(candidates, eligible)
+    undecided = _contested(candidates, eligible) if eligible.any() else np.empty(0, dtype=np.int64)
+    if not len(undecided):
+        return witness, distance
     undecided = undecided[np.argsort(rank[undecided], kind="stable")]
     starts, targets = candidates.neighbours()
     while len(undecided):
@@ -131,6 +133,9 @@ def star_groups(
         around = np.minimum.reduceat(best[targets], starts[:-1])
         winning = np.flatnonzero((best == around) & (members.count > 0))
         kept = members.items[members.start[winning]]
+        # In the samples' own order, so that comparing them runs through memory or disk, not all over it.
+        order = np.argsort(kept)
+        kept, winning = kept[order], winning[order]
         open_before = np.zeros(n, dtype=bool)
         open_before[undecided] = True
         open_before[kept] = False
@@ -238,11 +243,12 @@ def _claim(
     found = accept(member, keeper)
     good = ~np.isnan(found)
     member, keeper, found = member[good], keeper[good], found[good]
-    order = np.lexsort((rank[keeper], found, member))
-    member, keeper, found = member[order], keeper[order], found[order]
-    first = np.ones(len(member), dtype=bool)
-    first[1:] = member[1:] != member[:-1]
-    member, keeper, found = member[first], keeper[first], found[first]
+    if len(member) and np.bincount(member).max() > 1:
+        order = np.lexsort((rank[keeper], found, member))
+        member, keeper, found = member[order], keeper[order], found[order]
+        first = np.ones(len(member), dtype=bool)
+        first[1:] = member[1:] != member[:-1]
+        member, keeper, found = member[first], keeper[first], found[first]
     has = witness[member] != ALONE
     held = np.where(has, distance[member], np.inf)
     held_rank = np.where(has, rank[witness[member]], np.iinfo(np.int64).max)
