@@ -15,6 +15,9 @@ from datadiet_cli.pipeline import Request, Result, execute
 from datadiet_cli.report.build import to_json, verdict_rows
 from datadiet_cli.report.terminal import printable, progress_bars, say, summary, verdict_line
 
+NAMED = 10
+"""Unreadable samples that are named on the terminal; the report names all."""
+
 
 def run_step(
     name: str,
@@ -105,8 +108,11 @@ def _tell_people(result: Result, request: Request, manner: Manner) -> None:
             say(verdict_line(row))
     say(summary(result.report()))
     if result.exit_code == ExitCode.UNREADABLE and not manner.verbose:
-        for row in [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"][:10]:
+        rows = [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"]
+        for row in rows[:NAMED]:
             say(verdict_line(row))
+        if len(rows) > NAMED:
+            say(f"  and {len(rows) - NAMED:,} more, named in the report")
 
 
 def _print_ids(result: Result, manner: Manner) -> None:
