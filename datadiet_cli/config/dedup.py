@@ -23,7 +23,7 @@ class Dedup(Settings):
     )
     verify: bool = Field(True, description="Compare the pixels of pictures whose hashes match before one is removed.")
     min_correlation: float = Field(
-        0.3,
+        0.45,
         ge=0,
         le=1,
         description="Least correlation between the pixels of two pictures that verify lets pass.",
