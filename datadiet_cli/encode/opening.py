@@ -4,10 +4,14 @@ import struct
 from functools import cache
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+
+# Imported for what they add to Pillow's table of formats, as `Image.preinit` does for the other common ones.
+_ADDED = (TiffImagePlugin, WebPImagePlugin)
 
 # EPS and PostScript are programs that Pillow has another program run; metafiles and the stubs cannot be drawn.
 _REFUSED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+_COMMON = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -51,12 +55,9 @@ def cause_of(error: Exception) -> str:
 
 @cache
 def _formats() -> list[str]:
+    """Every format but the refused ones. Looking at them all loads some forty modules, so it is done when needed."""
     Image.init()
-    # The bound is checked here, by --max-pixels, before anything is decoded; Pillow's own would warn or raise.
-    Image.MAX_IMAGE_PIXELS = None
-    # Pillow tries them in this order.
-    common = ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF"]
-    return common + sorted(set(Image.ID) - _REFUSED - set(common))
+    return sorted(set(Image.ID) - _REFUSED)
 
 
 def open_picture(path: str, max_pixels: int) -> Image.Image:
@@ -66,8 +67,12 @@ def open_picture(path: str, max_pixels: int) -> Image.Image:
         BombError: its header announces more than `max_pixels` pixels.
         OSError: it is no image, or cannot be read. Damaged files raise anything.
     """
-    formats = _formats()
-    image = Image.open(path, formats=formats)
+    # The bound is checked here, before anything is decoded; Pillow's own would warn or raise.
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        image = Image.open(path, formats=_COMMON)
+    except UnidentifiedImageError:
+        image = Image.open(path, formats=_formats())
     if image.width * image.height > max_pixels:
         image.close()
         raise BombError
