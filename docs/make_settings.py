@@ -10,7 +10,8 @@ HEAD = """# Settings
 
 Every setting is a key in YAML, a flag (`max_distance` is `--max-distance`, a switch has `--no-` too) and an
 environment variable (`DATADIET_SEED`; for a step `DATADIET_DEDUP_METHOD`). A flag overrules the environment, that the
-YAML file, and that the default. A share is written `5%` or `0.05`. This page is made from the code: `make schemas`.
+YAML file, and that the default. A share is written `5%` or `0.05`. `DATADIET_CACHE_DIR` names the folder where
+decisions are remembered, instead of the user's cache folder. This page is made from the code: `make schemas`.
 """
 
 
