@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.csvscan import split_csv, unlimited_cells
-from datadiet_cli.data.encoding import check_text, text_begin, text_codec
+from datadiet_cli.data.encoding import map_text
 from datadiet_cli.data.header import check_delimiter, column_names, sniff_delimiter
 from datadiet_cli.data.infer import infer_types
-from datadiet_cli.data.records import Bytes, Records, equal_records, hash_records, map_file, write_records
+from datadiet_cli.data.records import Bytes, Records, equal_records, hash_records, write_records
 from datadiet_cli.data.tablefile import NO_EDITS, Edits, TableFile, TableFormat
 from datadiet_cli.errors import InputError, OutputError
 
@@ -41,10 +41,7 @@ class CsvFile(TableFile):
 
     def __init__(self, path: str, fmt: TableFormat) -> None:
         self.path = path
-        self._codec = text_codec(fmt.encoding)
-        self._data: Bytes = map_file(path)
-        begin = text_begin(self._data, path, self._codec)
-        check_text(self._data, path, self._codec)
+        self._codec, self._data, begin = map_text(path, fmt.encoding)
         self._delimiter = _delimiter(self._data, begin, path, fmt.delimiter)
         found = split_csv(self._data, begin, path, self._delimiter)
         if len(found.spans) == 0:

@@ -4,7 +4,7 @@ import codecs
 
 import numpy as np
 
-from datadiet_cli.data.records import CHUNK_BYTES, Bytes, line_number
+from datadiet_cli.data.records import CHUNK_BYTES, Bytes, line_number, map_file
 from datadiet_cli.errors import ConfigError, InputError
 
 _UTF8_NAMES = ("utf-8", "utf-8-sig", "ascii")
@@ -31,6 +31,21 @@ def text_codec(encoding: str | None) -> str:
             f"read; convert the file with: iconv -f {encoding} -t utf-8"
         )
     return name
+
+
+def map_text(path: str, encoding: str | None) -> tuple[str, Bytes, int]:
+    """Map a file that must be text: its codec, its bytes, and where the text begins.
+
+    Raises:
+        ConfigError: the encoding cannot be one.
+        InputError: the file is not text of the encoding.
+        OSError: the file cannot be read.
+    """
+    codec = text_codec(encoding)
+    data = map_file(path)
+    begin = text_begin(data, path, codec)
+    check_text(data, path, codec)
+    return codec, data, begin
 
 
 def text_begin(data: Bytes, path: str, codec: str) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.data.encoding import check_text, text_begin, text_codec
+from datadiet_cli.data.encoding import map_text
 from datadiet_cli.data.infer import infer_times
 from datadiet_cli.data.jsonedit import replace_values
-from datadiet_cli.data.records import Bytes, Records, map_file, write_records
+from datadiet_cli.data.records import Records, write_records
 from datadiet_cli.data.tablefile import MAX_COLUMNS, NO_EDITS, Edits, TableFile, TableFormat
 from datadiet_cli.errors import InputError, OutputError
 
@@ -40,10 +40,7 @@ class JsonLinesFile(TableFile):
 
     def __init__(self, path: str, fmt: TableFormat) -> None:
         self.path = path
-        self._codec = text_codec(fmt.encoding)
-        self._data: Bytes = map_file(path)
-        begin = text_begin(self._data, path, self._codec)
-        check_text(self._data, path, self._codec)
+        self._codec, self._data, begin = map_text(path, fmt.encoding)
         names: dict[str, None] = {}
         starts, ends = array("q"), array("q")
         with open(path, "rb") as file:
