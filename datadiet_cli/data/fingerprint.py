@@ -1,6 +1,7 @@
 """Tell by a short digest whether a dataset on disk is the one seen before."""
 
 import os
+from collections.abc import Iterable
 
 import xxhash
 
@@ -20,11 +21,21 @@ def fingerprint(path: str) -> str:
     return hasher.hexdigest()
 
 
-def of_entries(entries: list[Entry], *, times: bool = False) -> str:
-    """Digest names and sizes, and times of change where asked, of files sorted by path."""
+def of_entries(entries: list[Entry]) -> str:
+    """Digest names and sizes of the files that can be copied, sorted by path."""
+    return _digest(f"{entry.path}\0{entry.size}\n" for entry in entries if entry.cause is None)
+
+
+def signature(entries: list[Entry]) -> str:
+    """Digest all that decides which sample stands in which row, and times of change, of entries sorted by path.
+
+    Entries that cannot be copied count too: they take part in the numbering.
+    """
+    return _digest(f"{entry.path}\0{entry.size}.{entry.mtime_ns}.{entry.cause}\n" for entry in entries)
+
+
+def _digest(lines: Iterable[str]) -> str:
     hasher = xxhash.xxh3_128()
-    for entry in entries:
-        if entry.cause is None:
-            stamp = f".{entry.mtime_ns}" if times else ""
-            hasher.update(f"{entry.path}\0{entry.size}{stamp}\n".encode("utf-8", "surrogateescape"))
+    for line in lines:
+        hasher.update(line.encode("utf-8", "surrogateescape"))
     return hasher.hexdigest()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.copying import Copier
-from datadiet_cli.data.fingerprint import of_entries
+from datadiet_cli.data.fingerprint import of_entries, signature
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile
 
@@ -41,6 +41,7 @@ class FolderSource:
         others: files that are no samples; they are copied as they are.
         directories: every directory, so that empty ones survive.
         tables: labels or metadata beside the files.
+        missing: names that a table has but that are no files.
     """
 
     path: str
@@ -94,8 +95,8 @@ class FolderSource:
         return of_entries(self._entries())
 
     def signature(self) -> str:
-        """A digest of the names, sizes and times of all files."""
-        return of_entries(self._entries(), times=True)
+        """A digest of the names, sizes and times of all entries, those that cannot be copied among them."""
+        return signature(self._entries())
 
     def _entries(self) -> list[Entry]:
         return sorted((*self.samples, *self.others), key=lambda entry: entry.path)

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -172,8 +173,10 @@ def _parent(path: str) -> str:
 
 
 def _stale(parent: str, prefix: str) -> Iterator[str]:
+    """Names that `Stage` gives, to the letter: a folder that only resembles one is the user's."""
+    ours = re.compile(re.escape(prefix) + r"[0-9a-f]{12}\.partial")
     for name in os.listdir(parent):
-        if name.startswith(prefix) and name.endswith(".partial"):
+        if ours.fullmatch(name):
             yield os.path.join(parent, name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.data.fingerprint import fingerprint, of_entries
+from datadiet_cli.data.fingerprint import fingerprint, signature
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile
 
@@ -70,7 +70,7 @@ class TableSource:
     def signature(self) -> str:
         """A digest of the file's size and time."""
         status = os.stat(self.path)
-        return of_entries([Entry(os.path.basename(self.path), status.st_size, status.st_mtime_ns)], times=True)
+        return signature([Entry(os.path.basename(self.path), status.st_size, status.st_mtime_ns)])
 
     def write(self, rows: NDArray[np.int64], destination: str, link: str) -> int:
         """Write the header and the kept records, as the bytes they were."""
