@@ -103,9 +103,14 @@ def _register(name: str, summary: str) -> None:
 
 
 def _with_flags(command: Callable[..., int], *models: Any) -> None:
+    """Give a command the flags of a run and of settings in the place of its `**flags`."""
+    _set_signature(command, _MANNER + options(*models))
+
+
+def _set_signature(command: Callable[..., int], flags: list[inspect.Parameter]) -> None:
     signature = inspect.signature(command)
     fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + _MANNER + options(*models)
+    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + flags
     command.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in whole}
 
@@ -134,31 +139,26 @@ _with_flags(_run, Common)
 app.command("run", help="Run the steps of a YAML pipeline, one after the other, on one dataset.", epilog=EPILOG)(_run)
 
 
-@app.command("inspect", help="Say what INPUT is: layout, classes, splits, formats, unreadable files. Changes nothing.")
+# The common settings that say how INPUT is read; the others have no meaning for a look.
+_LOOK = {"label", "split", "id_column", "encoding", "delimiter", "header", "max_pixels", "follow_symlinks", "workers"}
+
+
 def _inspect(
     input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
     json: Json = False,
     quick: Annotated[bool, typer.Option("--quick", help="Do not decode the files to find unreadable ones.")] = False,
-    label: Annotated[str | None, typer.Option(help="Name of the column that holds the labels.")] = None,
-    split: Annotated[str | None, typer.Option(help="Name of the column that holds the split.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Text encoding of tables.")] = None,
-    header: Annotated[Literal["auto", "first-row", "none"], typer.Option(help="Where a table's header is.")] = "auto",
-    workers: Annotated[int | None, typer.Option(min=1, help="How many files at a time.")] = None,
     quiet: Quiet = False,
+    **flags: Any,
 ) -> int:
     from datadiet_cli.commands.inspect import inspect as look
 
-    return look(
-        input,
-        json=json,
-        quick=quick,
-        label=label,
-        split=split,
-        encoding=encoding,
-        header=header,
-        workers=workers,
-        quiet=quiet,
-    )
+    return look(input, given(flags), json=json, quick=quick, quiet=quiet)
+
+
+_set_signature(_inspect, [parameter for parameter in options(Common) if parameter.name in _LOOK])
+app.command("inspect", help="Say what INPUT is: layout, classes, splits, formats, unreadable files. Changes nothing.")(
+    _inspect
+)
 
 
 @app.command("init", help="Write a commented starter pipeline for INPUT.")

@@ -105,7 +105,7 @@ def execute(request: Request, progress: Progress) -> Result:
     started = time.time()
     common = request.common
     _check_device(common.device)
-    dataset = open_dataset(request.input, _reading(common))
+    dataset = open_dataset(request.input, reading_of(common))
     state = dataset.source.signature()
     key = _key(request, state)
     if request.output is not None:
@@ -144,7 +144,8 @@ def _check_device(device: str) -> None:
             raise ConfigError("--device cuda: there is no CUDA device here; use auto or cpu")
 
 
-def _reading(common: Common) -> Reading:
+def reading_of(common: Common) -> Reading:
+    """How INPUT is to be read."""
     return Reading(
         label=common.label,
         split=common.split,

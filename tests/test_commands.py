@@ -124,6 +124,16 @@ class TestInspect:
         assert facts["samples"] == 2
         assert inspect(path, "--encoding", "latin-1", "--header", "first-row")[1]["columns"] == ["é", "1"]
 
+    def test_reads_as_the_other_commands_do(self, tmp_path, inspect, monkeypatch):
+        """The same flags and the same environment, since they are the same settings."""
+        path = tmp_path / "in.csv"
+        path.write_text("x;y,z\n1;a\n")
+        assert inspect(path, "--delimiter", ";")[1]["columns"] == ["x", "y,z"]
+        monkeypatch.setenv("DATADIET_DELIMITER", ";")
+        assert inspect(path)[1]["columns"] == ["x", "y,z"]
+        root = class_folders(tmp_path / "in", {"cat/a.png": 1})
+        assert inspect(root, "--max-pixels", "100", code=3)[1]["unreadable"] == {"cat/a.png": "bomb"}
+
     def test_many_classes_and_columns_are_cut_short_in_words_only(self, tmp_path, inspect):
         rows = [[f"class {i:02}", *range(30)] for i in range(25)]
         path = table(tmp_path / "in.csv", ["y", *(f"c{i}" for i in range(30))], rows)

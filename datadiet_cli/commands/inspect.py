@@ -1,52 +1,51 @@
 """`datadiet inspect INPUT`: say what it is, and change nothing."""
 
 import json as jsonlib
+import os
 import sys
 from collections import Counter
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from datadiet_cli.config.load import load_common
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.kinds import suffix
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import UNCOPYABLE
-from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ExitCode
+from datadiet_cli.pipeline import reading_of
 from datadiet_cli.report.build import census
 from datadiet_cli.report.terminal import printable, progress_bars, size_in_words
 
 SHOWN = 20
 
 
-def inspect(
-    path: str,
-    *,
-    json: bool,
-    quick: bool,
-    label: str | None,
-    split: str | None,
-    encoding: str | None,
-    header: Literal["auto", "first-row", "none"],
-    workers: int | None,
-    quiet: bool,
-) -> int:
+def inspect(path: str, flags: Mapping[str, Any], *, json: bool, quick: bool, quiet: bool) -> int:
     """Print what INPUT is to stdout; exit code 3 when samples could not be read.
+
+    Args:
+        path: INPUT.
+        flags: common settings given as flags, by field name.
+        json: whether to print JSON rather than words.
+        quick: whether to leave the files undecoded.
+        quiet: whether to show no progress.
 
     Raises:
         InputError: INPUT is no dataset.
+        ConfigError: a flag or an environment variable is wrong.
     """
-    reading = Reading(label=label, split=split, table=TableFormat(encoding=encoding, header=header))
-    dataset = open_dataset(path, reading)
+    common = load_common(flags, os.environ)
+    dataset = open_dataset(path, reading_of(common))
     facts = _facts(dataset)
     if dataset.kind == "image" and not quick:
         from datadiet_cli.data.quiet import quiet_libraries
 
-        with Engine("threads", workers) as engine, progress_bars(quiet=quiet) as progress, quiet_libraries():
-            facts["unreadable"].update(_undecodable(dataset, engine, progress))
+        with Engine("threads", common.workers) as engine, progress_bars(quiet=quiet) as progress, quiet_libraries():
+            facts["unreadable"].update(_undecodable(dataset, engine, common.max_pixels, progress))
     text = jsonlib.dumps(facts, indent=2) if json else _in_words(facts)
     sys.stdout.write(text + "\n")
     return ExitCode.UNREADABLE if facts["unreadable"] else ExitCode.DONE
@@ -65,7 +64,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
     return {**facts, **source.facts(), "unreadable": unreadable}
 
 
-def _undecodable(dataset: Dataset, engine: Engine, progress: Any) -> dict[str, str]:
+def _undecodable(dataset: Dataset, engine: Engine, max_pixels: int, progress: Any) -> dict[str, str]:
     from datadiet_cli.encode.pictures import Sketch, sketch_files
 
     source = dataset.source
@@ -73,8 +72,9 @@ def _undecodable(dataset: Dataset, engine: Engine, progress: Any) -> dict[str, s
         return {}
     rows = np.setdiff1d(dataset.rows, list(source.causes()), assume_unique=True).astype(np.int64)
     names, causes = source.ids(rows), {}
+    sketch = Sketch(None, max_pixels=max_pixels)
     tell = progress("decoding", len(rows))
-    for part, found in engine.map(sketch_files, source.paths(rows), Sketch(None), chunk=32, progress=tell):
+    for part, found in engine.map(sketch_files, source.paths(rows), sketch, chunk=32, progress=tell):
         causes.update({name: c for name, c in zip(names[part], found.cause.tolist(), strict=True) if c is not None})
     return causes
 

@@ -39,6 +39,24 @@ def load_pipeline(path: Path, overrides: Mapping[str, Any], env: Mapping[str, st
     return _unless(problems, pipeline)
 
 
+def load_common(flags: Mapping[str, Any], env: Mapping[str, str]) -> Common:
+    """Gather the common settings alone, for a command that has no others.
+
+    Args:
+        flags: settings given as flags, by field name; they stand above the environment.
+        env: environment variables.
+
+    Raises:
+        ConfigError: with one line per mistake, all of them at once.
+    """
+    sources = _Sources({}, None)
+    variables, problems = read_environment(env)
+    sources.add_variables([v for v in variables if v.step is None])
+    sources.add_flags(flags)
+    common = sources.validate(Common, sources.values, Common.model_fields, problems)
+    return _unless(problems, common)
+
+
 def load_step(
     name: str, config_path: Path | None, flags: Mapping[str, Any], env: Mapping[str, str]
 ) -> tuple[Common, Settings]:
