@@ -1,6 +1,7 @@
 """The front door: one subcommand each, flags derived from the settings, no logic."""
 
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -137,6 +138,39 @@ def _run(
 
 _with_flags(_run, Common)
 app.command("run", help="Run the steps of a YAML pipeline, one after the other, on one dataset.", epilog=EPILOG)(_run)
+
+
+def _rethreshold(
+    report: Annotated[str, typer.Argument(help="The report of a dedup.", show_default=False)],
+    output: Annotated[
+        str | None, typer.Argument(help="The pruned copy; without it nothing is written.", show_default=False)
+    ] = None,
+    **flags: Any,
+) -> int:
+    from datadiet_cli.commands.rethreshold import rethreshold
+
+    manner, settings = _divide(flags)
+    return rethreshold(report, output, settings, manner)
+
+
+# The settings that may be moved, and those that say how the result is written and judged.
+_MOVABLE = {"max_distance", "min_correlation", "similarity", "tolerance", "max_removed", "link"}
+_set_signature(_rethreshold, _MANNER + [p for p in options(settings_of("dedup"), Common) if p.name in _MOVABLE])
+app.command(
+    "rethreshold",
+    help="Decide a dedup again by another threshold, from its report, without reading a sample.",
+    epilog=EPILOG,
+)(_rethreshold)
+
+
+@app.command("cache", help="Say what is remembered between runs, or clear it.")
+def _cache(
+    what: Annotated[Literal["info", "clear"], typer.Argument(help="info or clear.")] = "info",
+    json: Json = False,
+) -> int:
+    from datadiet_cli.commands.cache import clear, info
+
+    return info(os.environ, json=json) if what == "info" else clear(os.environ)
 
 
 # The common settings that say how INPUT is read; the others have no meaning for a look.

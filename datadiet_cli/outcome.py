@@ -1,7 +1,7 @@
 """What a step decides: a verdict for every sample it did not leave alone, and what remains."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_WITNESS = -1
+FOREIGN = -2
+"""Witness codes from here down stand for samples outside INPUT: `FOREIGN - i` for the i-th foreign name."""
 
 
 class Action(StrEnum):
@@ -40,7 +42,8 @@ class Verdicts:
         reason: (v,) object, a short code each, for example ``duplicate``; `REASONS` has the words.
         score: (v,) float64, how strongly the reason holds, in the unit of the threshold; NaN for none.
         threshold: (v,) float64, the limit the score was compared with; NaN for none.
-        witness: (v,) int64, row of the sample it was compared with; `NO_WITNESS` for none.
+        witness: (v,) int64, row of the sample it was compared with; `NO_WITNESS` for none; see
+            `FOREIGN` for samples outside INPUT.
         detail: (v,) object, further words or None.
     """
 
@@ -97,6 +100,44 @@ class Verdicts:
         return unique(self.sample[self.action == Action.DROP])
 
 
+@dataclass(frozen=True, eq=False)
+class Comparisons:
+    """Pairs of samples that were compared: enough to decide again by another threshold, without a look at them.
+
+    Attributes:
+        sample: (p,) int64, row of one sample.
+        other: (p,) int64, row of the other, or a code as `Verdicts.witness` has it.
+        distance: (p,) float64.
+        agreement: (p,) float64, a second opinion, the larger the more alike; NaN for none.
+        confirmed: (p,) int8, whether a last look said that they are copies: 1, 0, or -1 for never looked.
+        sample_rank: (p,) int64, preference; of two copies the smaller stays.
+        other_rank: (p,) int64.
+        threshold: the largest distance of copies.
+        reach: pairs of a larger distance than this were not all looked for.
+        floor: the least agreement of copies.
+        threshold_name: the setting the threshold comes from.
+        floor_name: the setting the floor comes from; empty for none.
+        similar: whether scores are told as similarities, one less the distance.
+    """
+
+    sample: NDArray[np.int64]
+    other: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    confirmed: NDArray[np.int8]
+    sample_rank: NDArray[np.int64]
+    other_rank: NDArray[np.int64]
+    threshold: float
+    reach: float
+    floor: float
+    threshold_name: str
+    floor_name: str
+    similar: bool
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a step hands on: its verdicts, and figures worth reporting.
@@ -106,7 +147,28 @@ class Outcome:
     Attributes:
         verdicts: a verdict for every sample the step did not leave alone.
         metrics: figures for the report: JSON values only, the same for the same input, settings and seed.
+        foreign: names of samples outside INPUT that verdicts speak of; see `FOREIGN`.
+        comparisons: what the decisions rest on, if it can be told in full.
     """
 
     verdicts: Verdicts
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    foreign: Sequence[str] = ()
+    comparisons: Comparisons | None = None
+
+    def with_names(self, names: Sequence[str]) -> "Outcome":
+        """The same with codes renumbered so that only names that are spoken of are kept.
+
+        Args:
+            names: of all samples outside INPUT, as the codes have them so far.
+        """
+        past = self.comparisons
+        codes = np.concatenate([self.verdicts.witness, *((past.sample, past.other) if past else ())])
+        used = unique(FOREIGN - codes[codes <= FOREIGN])
+
+        def renumbered(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.where(codes <= FOREIGN, FOREIGN - np.searchsorted(used, FOREIGN - codes), codes)
+
+        comparisons = past and replace(past, sample=renumbered(past.sample), other=renumbered(past.other))
+        verdicts = replace(self.verdicts, witness=renumbered(self.verdicts.witness))
+        return Outcome(verdicts, self.metrics, tuple(names[i] for i in used.tolist()), comparisons)

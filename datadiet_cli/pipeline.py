@@ -17,11 +17,12 @@ from datadiet_cli.config.pipeline import Expectation, Step
 from datadiet_cli.config.registry import STEPS, load
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
-from datadiet_cli.data.open import open_dataset
+from datadiet_cli.data.open import open_dataset, state_of
 from datadiet_cli.data.publish import Stage, check_output
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.tables import TableFormat
+from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
@@ -58,6 +59,7 @@ class Request:
         rerun: whether everything is computed again.
         keep_intermediate: whether the dataset after each step but the last is written too.
         environment: environment variables.
+        replay: an earlier outcome of the only step, by whose comparisons it decides again.
     """
 
     command: str
@@ -71,6 +73,7 @@ class Request:
     rerun: bool = False
     keep_intermediate: bool = False
     environment: dict[str, str] = field(default_factory=dict)
+    replay: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,8 @@ def execute(request: Request, progress: Progress) -> Result:
     common = request.common
     _check_device(common.device)
     dataset = open_dataset(request.input, reading_of(common))
-    state = dataset.source.signature()
+    others = [state_of(path) for step in request.steps for path in step.settings.reads()]
+    state = key_of(dataset.source.signature(), others)
     key = _key(request, state)
     if request.output is not None:
         earlier = None if request.rerun else _up_to_date(request.output, key)
@@ -201,8 +205,18 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
 def _compute(request: Request, dataset: Dataset, state: str, progress: Progress) -> tuple[Dataset, list[StepResult]]:
     common = request.common
-    with Engine(common.engine, common.workers) as engine:
-        context = Context(engine, common.seed, common.device, common.max_pixels, progress)
+    remembered = Cache(request.environment) if common.cache else NoCache()
+    with Engine(common.engine, common.workers) as engine, remembered as cache:
+        context = Context(
+            engine,
+            common.seed,
+            common.device,
+            common.max_pixels,
+            progress,
+            cache=cache,
+            reading=reading_of(common),
+            replay=request.replay,
+        )
         return _steps(request, dataset, state, context)
 
 
@@ -223,7 +237,7 @@ def _check_suffix(request: Request) -> None:
 
 
 def _steps(request: Request, dataset: Dataset, state: str, context: Context) -> tuple[Dataset, list[StepResult]]:
-    memory = Memory(request.environment, enabled=request.common.cache)
+    memory = Memory(request.environment, enabled=request.common.cache and request.replay is None)
     opened = _opening(dataset)
     results = [StepResult("open", {}, len(dataset), opened, 0.0)]
     current = dataset.without(opened.verdicts.dropped())

@@ -16,7 +16,7 @@ import platformdirs
 import xxhash
 
 from datadiet_cli.data.publish import write_atomically
-from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.outcome import Action, Comparisons, Outcome, Verdicts
 
 KEEP_FILES = 200
 KEEP_BYTES = 512 << 20
@@ -91,7 +91,9 @@ def _pack(outcome: Outcome) -> dict[str, Any]:
         values, codes = np.unique([json.dumps(word) for word in getattr(verdicts, name)], return_inverse=True)
         arrays[name] = codes
         arrays[f"{name}_values"] = values.astype(str)
-    arrays["metrics"] = np.array(json.dumps(dict(outcome.metrics)))
+    arrays["metrics"] = np.array(json.dumps([dict(outcome.metrics), list(outcome.foreign)]))
+    if outcome.comparisons is not None:
+        arrays |= {f"compared_{name}": value for name, value in vars(outcome.comparisons).items()}
     return arrays
 
 
@@ -101,4 +103,12 @@ def _unpack(stored: Any) -> Outcome:
         values = np.array([json.loads(str(word)) for word in stored[f"{name}_values"]] or [None], dtype=object)
         columns[name] = values[stored[name].astype(np.int64)]
     columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
-    return Outcome(Verdicts(**columns), json.loads(str(stored["metrics"])))
+    metrics, foreign = json.loads(str(stored["metrics"]))
+    return Outcome(Verdicts(**columns), metrics, tuple(foreign), _comparisons(stored))
+
+
+def _comparisons(stored: Any) -> Comparisons | None:
+    if "compared_sample" not in stored:
+        return None
+    fields = {name: stored[f"compared_{name}"] for name in Comparisons.__dataclass_fields__}
+    return Comparisons(**{name: value if value.ndim else value.item() for name, value in fields.items()})

@@ -44,7 +44,7 @@ def run_step(
         rerun=manner.rerun,
         environment=dict(os.environ),
     )
-    return _carry_out(request, manner)
+    return carry_out(request, manner)
 
 
 def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, keep_intermediate: bool) -> int:
@@ -69,7 +69,7 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
         keep_intermediate=keep_intermediate,
         environment=dict(os.environ),
     )
-    return _carry_out(request, manner)
+    return carry_out(request, manner)
 
 
 def _common(pipeline: Pipeline) -> Common:
@@ -84,7 +84,12 @@ def _output(output: str | None, manner: Manner, missing: str) -> str | None:
     return output
 
 
-def _carry_out(request: Request, manner: Manner) -> int:
+def carry_out(request: Request, manner: Manner) -> int:
+    """Run a pipeline, tell people and programs what came of it, and give the exit code.
+
+    Raises:
+        DatadietError: as `execute`.
+    """
     if manner.json and manner.listing:
         raise ConfigError("--json and --list both print to stdout; choose one")
     with progress_bars(quiet=manner.quiet) as progress:

@@ -20,6 +20,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    def reads(self) -> list[str]:
+        """Paths besides INPUT that a decision by these settings depends on."""
+        return []
+
 
 def parse_percentage(text: str) -> float:
     """Turn a percentage into the share nearest to it: `"0.1%"` into 0.001, without a second rounding."""

@@ -6,16 +6,44 @@ from pydantic import Field
 
 from datadiet_cli.config.base import Settings
 
+Method = Literal[
+    "auto",
+    "exact",
+    "pixels",
+    "phash",
+    "dhash",
+    "ahash",
+    "whash",
+    "colorhash",
+    "normalised",
+    "minhash",
+    "simhash",
+    "near",
+    "sorted-neighbourhood",
+    "samples",
+    "fingerprint",
+    "embedding",
+    "cluster",
+]
+
 
 class Dedup(Settings):
     """Which samples count as duplicates of each other, and which of them stays."""
 
-    method: Literal["auto", "exact", "pixels", "phash", "dhash", "ahash", "whash", "colorhash", "near"] = Field(
+    method: Method = Field(
         "auto",
-        description="How duplicates are recognised; auto takes phash for images and exact for all else.",
+        description="How duplicates are recognised; auto: phash for images, minhash for texts, exact for all else.",
+    )
+    level: Literal["fast", "thorough"] = Field(
+        "fast",
+        description="How hard phash looks: thorough also finds larger crops, small rotations and heavy overlays.",
+    )
+    invariance: Literal["none", "exif", "flips", "rotations", "all"] = Field(
+        "all",
+        description="Which orientations phash takes for the same picture: as stored, as EXIF says, mirrored, turned.",
     )
     max_distance: int = Field(
-        6, ge=0, le=64, description="Largest distance between the hashes of two near-duplicates, in bits."
+        10, ge=0, le=64, description="Largest distance between the hashes of two near-duplicates, in bits."
     )
     decode: Literal["fast", "full"] = Field(
         "fast",
@@ -27,6 +55,34 @@ class Dedup(Settings):
         ge=0,
         le=1,
         description="Least correlation between the pixels of two pictures that verify lets pass.",
+    )
+    similarity: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Least similarity of near-duplicates, 1 for the same; each method has its own default.",
+    )
+    shingles: Literal["words", "characters"] = Field(
+        "characters", description="What minhash and simhash cut texts into: runs of words, or of characters."
+    )
+    shingle_size: int | None = Field(
+        None, ge=1, le=50, description="Words or characters of a shingle; 3 words or 5 characters if not given."
+    )
+    keys: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="Columns that sorted-neighbourhood sorts by, one pass each; the most telling ones if not given.",
+    )
+    window: int = Field(
+        10, ge=2, le=1000, description="How many rows that follow each other are compared by sorted-neighbourhood."
+    )
+    encoder: str = Field(
+        "auto",
+        description="What turns samples into vectors for embedding and cluster: auto, classical, a pretrained one, "
+        "or a .pt2 file.",
+    )
+    clustering: Literal["dbscan", "agglomerative"] = Field("dbscan", description="How cluster groups vectors.")
+    against: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Other datasets; training samples that are copies of theirs go too, as contamination."
     )
     scope: Literal["within-class", "across-classes", "across-splits"] = Field(
         "across-splits",
@@ -47,3 +103,7 @@ class Dedup(Settings):
         le=0.5,
         description="Numbers this close count as equal under near, as a share of the larger of the two.",
     )
+
+    def reads(self) -> list[str]:
+        """Paths besides INPUT that a decision depends on."""
+        return [*(self.against or ()), *([self.encoder] if self.encoder.endswith(".pt2") else ())]

@@ -12,7 +12,7 @@ from datadiet_cli.config.base import PERCENTAGE, Common, Settings, parse_percent
 from datadiet_cli.config.registry import STEPS, settings_of, unknown_step
 from datadiet_cli.config.words import shown
 
-Metric = Literal["removed", "samples", "unreadable", "flagged", "conflicts", "leaks"]
+Metric = Literal["removed", "samples", "unreadable", "flagged", "conflicts", "leaks", "contaminated"]
 METRICS: tuple[str, ...] = get_args(Metric)
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from datadiet_cli.data import layouts
 from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
+from datadiet_cli.data.fingerprint import signature
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.reading import Reading, split_column
-from datadiet_cli.data.scan import scan
+from datadiet_cli.data.scan import Entry, scan
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tables import TableFile, is_table, open_table
 from datadiet_cli.errors import InputError
@@ -24,10 +25,7 @@ def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
         InputError: INPUT does not exist, is empty, is of an unknown kind, or lacks a column that was named.
     """
     reading = reading or Reading()
-    if not path:
-        raise InputError("INPUT is empty; name a folder or a table")
-    if not os.path.lexists(path):
-        raise InputError(f"{path}: does not exist{_near_name(path)}")
+    require_path(path)
     if os.path.isdir(path):
         return _open_folder(path, reading)
     if not os.path.isfile(path):
@@ -35,6 +33,31 @@ def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
     if not is_table(path):
         raise InputError(f"{path}: unknown kind of file; INPUT is a folder, or a .csv, .tsv, .jsonl or .parquet table")
     return _open_table(path, reading)
+
+
+def require_path(path: str) -> None:
+    """Check that there is something at a path.
+
+    Raises:
+        InputError: there is not; the message suggests the nearest name.
+    """
+    if not path:
+        raise InputError("the name of a dataset is empty; name a folder or a table")
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: does not exist{_near_name(path)}")
+
+
+def state_of(path: str) -> str:
+    """A digest that changes when a file, or any file below a folder, changes on this machine.
+
+    Raises:
+        InputError: there is nothing of this name.
+    """
+    require_path(path)
+    if os.path.isdir(path):
+        return signature(scan(path).entries)
+    status = os.stat(path)
+    return signature([Entry(os.path.basename(path), status.st_size, status.st_mtime_ns)])
 
 
 def _near_name(path: str) -> str:

@@ -1,6 +1,6 @@
 """How to read INPUT, as far as the user says it, and what is found out where nothing is said."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datadiet_cli.data.kinds import SPLIT_COLUMNS, SPLIT_NAMES
 from datadiet_cli.data.tables import TableFile, TableFormat
@@ -23,6 +23,10 @@ class Reading:
     id_column: str | None = None
     follow_symlinks: bool = False
     table: TableFormat = field(default_factory=TableFormat)
+
+    def of_another(self) -> "Reading":
+        """How to read another dataset that this one is compared with; it need not have the named columns."""
+        return replace(self, label=None, split=None, id_column=None)
 
 
 def split_column(file: TableFile) -> str | None:

@@ -17,7 +17,8 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import LONGEST_ENDING, write_atomically
 from datadiet_cli.gates import Gate
-from datadiet_cli.outcome import NO_WITNESS, Action, Outcome, Verdicts, unique
+from datadiet_cli.outcome import FOREIGN, Action, Outcome, Verdicts, unique
+from datadiet_cli.report import comparisons
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +58,10 @@ def _sidecar_path(output: str) -> str:
     return output.rstrip("/") + LONGEST_ENDING
 
 
+def _compared_path(output: str) -> str:
+    return output.rstrip("/") + ".compared.parquet"
+
+
 def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, int]:
     """The figures that gates and the summary speak of, in samples."""
     verdicts = Verdicts.join([result.outcome.verdicts for result in results])
@@ -71,6 +76,7 @@ def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) ->
         "unreadable": count(verdicts.reason == "unreadable"),
         "conflicts": count((verdicts.reason == "conflict") | (verdicts.reason == "conflict-minority")),
         "leaks": count(verdicts.reason == "leak"),
+        "contaminated": count(verdicts.reason == "contamination"),
     }
 
 
@@ -114,6 +120,7 @@ class Report:
             "figures": summarise(self.before, self.after, self.results),
             "settings": self.common.model_dump(mode="json"),
             "steps": [_step(result) for result in self.results],
+            "comparisons": self._comparisons(),
             "gates": [gate.as_json() for gate in self.gates],
             "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
             "verdicts_file": None,
@@ -124,6 +131,15 @@ class Report:
                 "steps": [{"seconds": round(r.seconds, 3), "resumed": r.resumed} for r in self.results],
             },
         }
+
+    def _comparisons(self) -> dict[str, Any] | None:
+        """What the only step compared; among several steps the later ones depend on what the earlier decided."""
+        outcome = self.results[-1].outcome
+        if len(self.results) != 2 or outcome.comparisons is None:
+            return None
+        past = outcome.comparisons
+        names = [_names(self.before, outcome, codes) for codes in (past.sample, past.other)]
+        return comparisons.told(past, [str(name) for name in names[0]], names[1])
 
 
 def census(dataset: Dataset) -> dict[str, Any]:
@@ -186,7 +202,7 @@ class _Rows:
             table["reason"] += verdicts.reason.tolist()
             table["score"] += _numbers(verdicts.score)
             table["threshold"] += _numbers(verdicts.threshold)
-            table["witness"] += self._witnesses(verdicts)
+            table["witness"] += _names(self._before, result.outcome, verdicts.witness)
             table["detail"] += verdicts.detail.tolist()
         return table
 
@@ -203,26 +219,30 @@ class _Rows:
                 pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
                 pl.Series("score", verdicts.score).fill_nan(None),
                 pl.Series("threshold", verdicts.threshold).fill_nan(None),
-                _text(self._witnesses(verdicts)).alias("witness"),
+                _text(_names(self._before, result.outcome, verdicts.witness)).alias("witness"),
                 pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
             ]
             step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
             parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
         return pl.concat(parts)
 
-    def _witnesses(self, verdicts: Verdicts) -> list[str | None]:
-        known = verdicts.witness != NO_WITNESS
-        if known.all():
-            return list(self._before.source.ids(verdicts.witness))
-        names: list[str | None] = [None] * len(verdicts)
-        for position, name in zip(np.flatnonzero(known), self._before.source.ids(verdicts.witness[known]), strict=True):
-            names[position] = name
-        return names
-
     def listed(self) -> list[dict[str, Any]]:
         """The verdicts as JSON objects."""
         columns = self.columns()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _names(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> list[str | None]:
+    """The names of samples of INPUT and of others, None for no sample."""
+    inside = codes >= 0
+    if inside.all():
+        return list(before.source.ids(codes))
+    names: list[str | None] = [None] * len(codes)
+    for position, name in zip(np.flatnonzero(inside), before.source.ids(codes[inside]), strict=True):
+        names[position] = name
+    for place in np.flatnonzero(codes <= FOREIGN).tolist():
+        names[place] = outcome.foreign[FOREIGN - int(codes[place])]
+    return names
 
 
 VERDICT_COLUMNS = ("step", "step_number", "id", "action", "reason", "score", "threshold", "witness", "detail")
@@ -244,27 +264,42 @@ def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[s
     return list(rows)
 
 
+def pair_rows(document: Mapping[str, Any], report: str) -> list[list[Any]]:
+    """The compared pairs of a document, from wherever they are: it may name a file beside the report."""
+    block = document["comparisons"]
+    if block["file"] is None:
+        return list(block["pairs"])
+    return comparisons.from_parquet(os.path.join(os.path.dirname(report), os.path.basename(block["file"])))
+
+
 def to_json(document: Mapping[str, Any], output: str | None) -> bytes:
     """The document with all verdicts inline. ASCII only, so that names that are not UTF-8 survive as escapes."""
     whole = {**document, "verdicts": verdict_rows(document, output), "verdicts_file": None}
+    if output is not None and document["comparisons"] is not None:
+        pairs = pair_rows(document, report_path(output))
+        whole["comparisons"] = {**document["comparisons"], "pairs": pairs, "file": None}
     return json.dumps(whole, indent=2, ensure_ascii=True).encode("ascii") + b"\n"
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:
-    """Write the report of OUTPUT, after its sidecar if the verdicts are too many for one readable file."""
-    rows = document["verdicts"]
+    """Write the report of OUTPUT, after its sidecars if there is too much for one readable file."""
+    rows, block = document["verdicts"], document["comparisons"]
+    if block is not None and block["count"] > INLINE_VERDICTS:
+        sidecar = _compared_path(output)
+        write_atomically(sidecar, comparisons.to_parquet(block["pairs"]))
+        document = {**document, "comparisons": {**block, "pairs": [], "file": os.path.basename(sidecar)}}
     if isinstance(rows, _Rows) and document["verdicts_count"] > INLINE_VERDICTS:
         sidecar = _sidecar_path(output)
         write_atomically(sidecar, _parquet(rows))
         document = {**document, "verdicts": [], "verdicts_file": os.path.basename(sidecar)}
-        write_atomically(report_path(output), json.dumps(document, indent=2).encode("ascii") + b"\n")
-    else:
-        write_atomically(report_path(output), to_json(document, output))
+    elif isinstance(rows, _Rows):
+        document = {**document, "verdicts": rows.listed()}
+    write_atomically(report_path(output), json.dumps(document, indent=2).encode("ascii") + b"\n")
 
 
 def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
-    for path in (report_path(output), _sidecar_path(output)):
+    for path in (report_path(output), _sidecar_path(output), _compared_path(output)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from datadiet_cli.outcome import Action
 from datadiet_cli.report.build import REPORT_VERSION, VERDICT_COLUMNS
+from datadiet_cli.report.comparisons import COLUMNS
 
 _COUNT = {"type": "integer", "minimum": 0}
 _COUNTS = {"type": "object", "additionalProperties": _COUNT}
@@ -40,6 +41,21 @@ _VERDICT = _object(
 if tuple(_VERDICT["properties"]) != VERDICT_COLUMNS:
     raise RuntimeError("the report's schema and its verdicts disagree")
 
+_COMPARISONS = _object(
+    {
+        "threshold": {"type": "number", "description": "the largest distance of copies"},
+        "reach": {"type": "number", "description": "pairs up to this distance are all here"},
+        "threshold_name": {**_TEXT, "description": "the setting that the threshold comes from"},
+        "floor_name": {**_TEXT, "description": "the setting that the floor comes from"},
+        "similar": {"type": "boolean", "description": "scores are told as similarities, one less the distance"},
+        "floor": {**_OPTIONAL_NUMBER, "description": "the least agreement of copies"},
+        "count": _COUNT,
+        "file": {**_OPTIONAL_TEXT, "description": "a Parquet file beside the report that holds very many pairs"},
+        "columns": {"const": list(COLUMNS)},
+        "pairs": {"type": "array", "items": {"type": "array", "minItems": len(COLUMNS), "maxItems": len(COLUMNS)}},
+    }
+)
+
 REPORT_SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "datadiet report",
@@ -74,6 +90,7 @@ REPORT_SCHEMA: dict[str, Any] = {
                     "unreadable": _COUNT,
                     "conflicts": _COUNT,
                     "leaks": _COUNT,
+                    "contaminated": _COUNT,
                 }
             ),
             "settings": {"type": "object", "description": "the effective common settings"},
@@ -93,6 +110,10 @@ REPORT_SCHEMA: dict[str, Any] = {
                         "metrics": {"type": "object"},
                     }
                 ),
+            },
+            "comparisons": {
+                "anyOf": [{"type": "null"}, _COMPARISONS],
+                "description": "what the decision rests on, enough to move a threshold without a look at the samples",
             },
             "gates": {
                 "type": "array",

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from datadiet_cli.data.reading import Reading
+from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.engine import Engine
+from datadiet_cli.outcome import Outcome
 
 
 def _silent(_label: str, _total: int) -> Callable[[int], None]:
@@ -20,6 +23,9 @@ class Context:
         device: ``auto``, ``cpu`` or ``cuda``.
         max_pixels: larger pictures are taken for decompression bombs.
         progress: announces work (a label and its total); the function it gives is told of items done.
+        cache: what was made of contents before.
+        reading: how tables and folders are read, INPUT and others alike.
+        replay: an earlier outcome, with the comparisons to decide by, instead of looking at the samples.
     """
 
     engine: Engine = field(default_factory=lambda: Engine("serial"))
@@ -27,3 +33,6 @@ class Context:
     device: str = "auto"
     max_pixels: int = 89_478_485
     progress: Callable[[str, int], Callable[[int], None]] = _silent
+    cache: Cache | NoCache = field(default_factory=NoCache)
+    reading: Reading = field(default_factory=Reading)
+    replay: Outcome | None = None

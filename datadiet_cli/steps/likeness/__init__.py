@@ -4,15 +4,21 @@ from contextlib import ExitStack
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.config.registry import load
-from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import Finder, Likeness
+from datadiet_cli.steps.likeness.pool import Pool
 
 __all__ = ["FINDERS", "find"]
 
-_PICTURES = "datadiet_cli.steps.likeness.pictures:by_picture"
-_CONTENT = "datadiet_cli.steps.likeness.files:by_content"
+_HERE = "datadiet_cli.steps.likeness"
+_PICTURES = f"{_HERE}.pictures:by_picture"
+_CONTENT = f"{_HERE}.files:by_content"
+_NORMALISED = f"{_HERE}.texts:by_normalised"
+_MINHASH = f"{_HERE}.texts:by_minhash"
+_SIMHASH = f"{_HERE}.texts:by_simhash"
+_EMBEDDING = f"{_HERE}.vectors:by_embedding"
+_CLUSTER = f"{_HERE}.vectors:by_cluster"
 FINDERS: dict[str, dict[str, str]] = {
     "image": {
         "phash": _PICTURES,
@@ -22,33 +28,54 @@ FINDERS: dict[str, dict[str, str]] = {
         "colorhash": _PICTURES,
         "pixels": _PICTURES,
         "exact": _CONTENT,
+        "embedding": _EMBEDDING,
+        "cluster": _CLUSTER,
     },
-    "text": {"exact": _CONTENT},
-    "audio": {"exact": _CONTENT},
+    "text": {
+        "minhash": _MINHASH,
+        "simhash": _SIMHASH,
+        "normalised": _NORMALISED,
+        "exact": _CONTENT,
+        "embedding": _EMBEDDING,
+        "cluster": _CLUSTER,
+    },
+    "audio": {
+        "exact": _CONTENT,
+        "samples": f"{_HERE}.sounds:by_samples",
+        "fingerprint": f"{_HERE}.sounds:by_fingerprint",
+        "embedding": _EMBEDDING,
+        "cluster": _CLUSTER,
+    },
     "file": {"exact": _CONTENT},
     "row": {
-        "exact": "datadiet_cli.steps.likeness.rows:by_cells",
-        "near": "datadiet_cli.steps.likeness.rows:by_values",
+        "exact": f"{_HERE}.rows:by_cells",
+        "near": f"{_HERE}.rows:by_values",
+        "sorted-neighbourhood": f"{_HERE}.linkage:by_sorted_neighbourhood",
+        "normalised": _NORMALISED,
+        "minhash": _MINHASH,
+        "simhash": _SIMHASH,
+        "embedding": _EMBEDDING,
+        "cluster": _CLUSTER,
     },
 }
 """Kind of data -> method -> its function, loaded when it runs. The first method of a kind is what `auto` means."""
 
 
-def find(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
+def find(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Look for copies with the method that the settings name.
 
     Raises:
         ConfigError: the method or the preference does not fit the kind of data.
     """
-    finders = FINDERS[dataset.kind]
+    finders = FINDERS[pool.kind]
     method = settings.method if settings.method != "auto" else next(iter(finders))
     if method not in finders:
         raise ConfigError(
-            f"dedup: method {method} does not work on {dataset.kind} data; choose one of {', '.join(finders)}"
+            f"dedup: method {method} does not work on {pool.kind} data; choose one of {', '.join(finders)}"
         )
-    if settings.prefer == "sharpest" and (dataset.kind != "image" or method == "exact"):
-        raise ConfigError("dedup: prefer sharpest needs images and a method that decodes them, such as phash")
-    if settings.prefer == "newest" and dataset.kind == "row":
+    if settings.prefer == "sharpest" and finders[method] != _PICTURES:
+        raise ConfigError("dedup: prefer sharpest needs images and a method that hashes them, such as phash")
+    if settings.prefer == "newest" and pool.kind == "row":
         raise ConfigError("dedup: prefer newest needs files, rows have no time; choose first or largest")
     finder: Finder = load(finders[method])
-    return finder(dataset, settings.model_copy(update={"method": method}), context, stack)
+    return finder(pool, settings.model_copy(update={"method": method}), context, stack)

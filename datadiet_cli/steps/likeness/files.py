@@ -6,22 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.encode.content import HEAD, digest_files, same_bytes
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness
+from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
+from datadiet_cli.steps.likeness.pool import Pool
 
 # Reading a small file is so quick that handing it to another thread costs as much; so hand over many.
 FILES_AT_ONCE = 512
 
 
-def by_content(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
+def by_content(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Equal files: by size, then by digest of the head, then of all, then byte for byte against the witness."""
-    paths = np.array(folder_of(dataset).paths(dataset.rows), dtype=object)
-    size = dataset.bytes
-    causes = np.full(len(dataset), None, dtype=object)
+    paths = np.array(pool.paths, dtype=object)
+    size = pool.bytes
+    causes = np.full(len(pool), None, dtype=object)
     causes[size == 0] = "empty"
     # An empty file is no copy of another: each has a number of its own.
     node = distinct(np.where(size > 0, size, -1 - np.arange(len(size))), shared_only=True)
@@ -31,12 +30,12 @@ def by_content(dataset: Dataset, settings: Dedup, context: Context, stack: ExitS
     large = _divide_by_digest(large, paths, causes, context, None)
     node = np.where(large != ALONE, large + settled.max(initial=ALONE) + 1, settled)
 
-    def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
+    def measure(a: Ints, b: Ints) -> Measured:
         pairs = list(zip(paths[a].tolist(), paths[b].tolist(), strict=True))
         same = [found for _, found in context.engine.map(same_bytes, pairs, chunk=FILES_AT_ONCE)]
-        return np.where(np.concatenate(same), 0.0, np.nan) if same else np.empty(0)
+        return Measured.of(np.where(np.concatenate(same), 0.0, np.nan) if same else np.empty(0))
 
-    return Likeness(Candidates(node, NO_EDGES), accept, 0.0, file_preference(dataset, settings), causes)
+    return Likeness(Candidates(node, NO_EDGES), measure, 0.0, file_preference(pool, settings), causes)
 
 
 def _divide_by_digest(
@@ -58,18 +57,11 @@ def _divide_by_digest(
     return divided
 
 
-def folder_of(dataset: Dataset) -> FolderSource:
-    """The source of a dataset of files."""
-    assert isinstance(dataset.source, FolderSource)  # noqa: S101 - FINDERS sends only folders here
-    return dataset.source
-
-
-def file_preference(dataset: Dataset, settings: Dedup) -> list[NDArray[np.generic]]:
+def file_preference(pool: Pool, settings: Dedup) -> list[NDArray[np.generic]]:
     """Keys of preference among files, as far as they need no decoding."""
-    source = folder_of(dataset)
     if settings.prefer == "first":
         return []
-    length = np.array([len(name) for name in source.ids(dataset.rows)], dtype=np.int64)
+    length = np.array([len(name) for name in pool.names], dtype=np.int64)
     if settings.prefer == "newest":
-        return [-source.modified(dataset.rows), length]
-    return [-dataset.bytes, length]
+        return [-pool.modified, length]
+    return [-pool.bytes, length]

@@ -6,65 +6,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.open import require_column
-from datadiet_cli.data.table import TableSource
 from datadiet_cli.encode.rows import encode_rows
 from datadiet_cli.methods.duplicates import Candidates, Ints, distinct
 from datadiet_cli.methods.rows import close_pairs, relative_gap
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness
+from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measure, Measured
+from datadiet_cli.steps.likeness.pool import Pool, table_of
 
 
-def by_cells(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
+def by_cells(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Equal rows: the same text in every cell that counts."""
-    source, columns = _table(dataset, settings)
-    keys = source.file.keys(columns)[dataset.rows]
-    node = distinct(keys, shared_only=True)
+    columns = columns_of(pool, settings)
+    better = row_preference(pool, columns, settings)
+    causes = np.full(len(pool), None, dtype=object)
+    if pool.others:
+        node, measure = _by_texts(pool, columns)
+        return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, causes)
+    file, rows = table_of(pool.dataset).file, pool.dataset.rows
+    node = distinct(file.keys(columns)[rows], shared_only=True)
 
-    def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
-        return np.where(source.file.same(dataset.rows[a], dataset.rows[b], columns), 0.0, np.nan)
+    def by_file(a: Ints, b: Ints) -> Measured:
+        return Measured.of(np.where(file.same(rows[a], rows[b], columns), 0.0, np.nan))
 
-    causes = np.full(len(dataset), None, dtype=object)
-    return Likeness(Candidates(node, NO_EDGES), accept, 0.0, _preference(dataset, source, columns, settings), causes)
+    return Likeness(Candidates(node, NO_EDGES), by_file, 0.0, better, causes)
 
 
-def by_values(dataset: Dataset, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
+def _by_texts(pool: Pool, columns: list[str]) -> tuple[Ints, Measure]:
+    """Across several tables a cell is what its text says; keys of one file mean nothing in another."""
+    frame = pool.cells(columns, "texts")
+    node = distinct(frame.hash_rows(seed=0).to_numpy(), shared_only=True)
+
+    def measure(a: Ints, b: Ints) -> Measured:
+        same = np.ones(len(a), dtype=bool)
+        for column in frame:
+            same &= column[a].eq_missing(column[b]).to_numpy()
+        return Measured.of(np.where(same, 0.0, np.nan))
+
+    return node, measure
+
+
+def by_values(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Nearly equal rows: numbers within the tolerance, everything else equal after normalisation."""
-    source, columns = _table(dataset, settings)
-    frame = source.file.typed(columns)[dataset.rows]
-    numbers, words = encode_rows(frame)
+    columns = columns_of(pool, settings)
+    numbers, words = encode_rows(pool.cells(columns, "typed"))
     # Rows of equal values share a node, so that many copies of one row do not meet each other pair by pair.
     node = distinct(np.column_stack([np.nan_to_num(numbers, nan=np.inf) + 0.0, words.astype(np.float64)]))
     first = np.unique(node, return_index=True)[1]
     edges = close_pairs(numbers[first], words[first], settings.tolerance)
 
-    def accept(a: Ints, b: Ints) -> NDArray[np.float64]:
-        gap = relative_gap(numbers[a], numbers[b])
-        return np.where(gap <= settings.tolerance, gap, np.nan)
+    def measure(a: Ints, b: Ints) -> Measured:
+        return Measured.of(relative_gap(numbers[a], numbers[b]))
 
-    better = _preference(dataset, source, columns, settings)
-    causes = np.full(len(dataset), None, dtype=object)
-    return Likeness(Candidates(node, edges), accept, settings.tolerance, better, causes)
-
-
-def _table(dataset: Dataset, settings: Dedup) -> tuple[TableSource, list[str]]:
-    source = dataset.source
-    assert isinstance(source, TableSource)  # noqa: S101 - FINDERS sends only tables here
-    for column in settings.columns or ():
-        require_column(source.path, "--columns", column, source.file.columns)
-    return source, list(settings.columns or source.features)
+    better = row_preference(pool, columns, settings)
+    causes = np.full(len(pool), None, dtype=object)
+    return Likeness(Candidates(node, edges), measure, settings.tolerance, better, causes, threshold_name="tolerance")
 
 
-def _preference(
-    dataset: Dataset, source: TableSource, columns: list[str], settings: Dedup
+def columns_of(pool: Pool, settings: Dedup) -> list[str]:
+    """The columns to compare rows on.
+
+    Raises:
+        InputError: a table has no such column.
+    """
+    columns = list(settings.columns or pool.features)
+    pool.require(columns)
+    return columns
+
+
+def row_preference(
+    pool: Pool, columns: list[str], settings: Dedup, *, compared: bool = False
 ) -> list[NDArray[np.generic]]:
     """The number of missing cells, where the largest row is preferred.
 
-    Rows that are copies miss the same cells of the compared columns, so only the other columns can tell.
+    Args:
+        pool: the rows.
+        columns: those that are compared.
+        settings: with `prefer`.
+        compared: whether the compared columns may differ in what they miss, too; where copies miss the same cells,
+            only the other columns can tell.
     """
-    others = [name for name in source.features if name not in columns]
+    others = [name for name in pool.features if compared or name not in columns]
     if settings.prefer != "largest" or not others:
         return []
-    frame = source.file.texts(others)[dataset.rows]
-    return [np.column_stack([column.is_null().to_numpy() for column in frame]).sum(axis=1)]
+    own = pool.dataset
+    frame = table_of(own).file.texts(others)[own.rows]
+    missing = np.zeros(len(pool), dtype=np.int64)
+    missing[: len(own)] = np.column_stack([column.is_null().to_numpy() for column in frame]).sum(axis=1)
+    return [missing]

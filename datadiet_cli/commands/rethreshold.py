@@ -1,0 +1,102 @@
+"""`datadiet rethreshold REPORT [OUTPUT]`: decide again by another threshold, on what the report says was compared."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from datadiet_cli.commands.manner import Manner
+from datadiet_cli.commands.step import carry_out
+from datadiet_cli.config.load import load_step
+from datadiet_cli.config.pipeline import Step
+from datadiet_cli.data.open import open_dataset
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.outcome import Action, Verdicts
+from datadiet_cli.pipeline import Request, reading_of
+from datadiet_cli.report.build import REPORT_VERSION, pair_rows, verdict_rows
+from datadiet_cli.report.comparisons import restored
+
+THRESHOLDS = ("max_distance", "min_correlation", "similarity", "tolerance")
+"""The settings of `dedup` that may be moved."""
+
+
+def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manner: Manner) -> int:
+    """Decide again and give the exit code. No sample is read; with OUTPUT the kept files are copied.
+
+    Args:
+        report: a report of `dedup`.
+        output: OUTPUT, or None to write nothing.
+        flags: thresholds and common settings given as flags, by field name.
+        manner: how the run goes.
+
+    Raises:
+        ConfigError: the report cannot be replayed, or not by this threshold.
+        InputError: the report is none, or INPUT has changed since.
+        DatadietError: as `execute`.
+    """
+    document = _read(report)
+    comparisons = document["comparisons"]
+    if comparisons is None:
+        raise ConfigError(
+            f"{report}: has no comparisons to decide by: a report of a single dedup has them, unless only equality "
+            "counted or there were very many pairs; run dedup again"
+        )
+    movable = {comparisons["threshold_name"], comparisons["floor_name"]}
+    for name in flags:
+        if name in THRESHOLDS and name not in movable:
+            fitting = " and ".join(sorted(map(_flag, movable - {""})))
+            raise ConfigError(f"{_flag(name)}: did not decide this run; {fitting} did")
+    before = {**document["settings"], **document["steps"][-1]["settings"]}
+    common, settings = load_step("dedup", None, {**before, **flags}, {})
+    path = document["input"]["path"]
+    dataset = open_dataset(path, reading_of(common))
+    if dataset.source.fingerprint() != document["input"]["fingerprint"]:
+        raise InputError(f"{path}: has changed since {report} was written; run dedup again")
+    row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
+    past = restored(comparisons, pair_rows(document, report), row_of)
+    request = Request(
+        command="rethreshold",
+        input=path,
+        output=None if manner.dry_run or manner.check else output,
+        common=common,
+        steps=[Step("dedup", settings)],
+        check=manner.check,
+        force=manner.force,
+        rerun=manner.rerun,
+        environment=dict(os.environ),
+        replay=replace(past, verdicts=_unreadable(document, report, row_of)),
+    )
+    return carry_out(request, manner)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _read(report: str) -> dict[str, Any]:
+    try:
+        with open(report, "rb") as file:
+            document = json.load(file)
+        known = document["report_version"] == REPORT_VERSION
+        names = [step["name"] for step in document["steps"]]
+        document["comparisons"], document["settings"], document["input"]["fingerprint"]
+    except OSError as error:
+        raise InputError(f"{report}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{report}: is no report of datadiet; name the .report.json beside an OUTPUT") from error
+    if not known:
+        raise InputError(f"{report}: is a report of another version; run dedup again")
+    if names != ["open", "dedup"]:
+        raise ConfigError(f"{report}: tells of {', '.join(names[1:])}; only a report of a single dedup can be replayed")
+    return dict(document)
+
+
+def _unreadable(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -> Verdicts:
+    """What could not be read then cannot be read now."""
+    output = report.removesuffix(".report.json")
+    rows = [v for v in verdict_rows(document, output) if v["reason"] == "unreadable" and v["step_number"] == 1]
+    samples = np.array([row_of[v["id"]] for v in rows], dtype=np.int64)
+    return Verdicts.of(samples, Action.FLAG, "unreadable", detail=[v["detail"] for v in rows])
