@@ -12,10 +12,10 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import platformdirs
 import xxhash
 
 from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.encode.cache import cache_folder
 from datadiet_cli.outcome import Action, Comparisons, Outcome, Verdicts
 
 KEEP_FILES = 200
@@ -39,8 +39,7 @@ class Memory:
     """
 
     def __init__(self, env: "os._Environ[str] | dict[str, str]", *, enabled: bool = True) -> None:
-        base = env.get("DATADIET_CACHE_DIR") or platformdirs.user_cache_dir("datadiet")
-        self._folder = os.path.join(base, "steps")
+        self._folder = os.path.join(cache_folder(env), "steps")
         self._enabled = enabled
 
     def recall(self, key: str) -> Outcome | None:

@@ -14,7 +14,7 @@ from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.engine import Engine
-from datadiet_cli.outcome import NO_WITNESS, Action
+from datadiet_cli.outcome import FOREIGN, Action
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import REASONS, run
 from datadiet_cli.steps.likeness import FINDERS
@@ -91,7 +91,7 @@ def told(dataset, outcome):
     """The verdicts by id."""
     v = outcome.verdicts
     ids = dataset.source.ids
-    witness = [None if w == NO_WITNESS else ids(np.array([w]))[0] for w in v.witness]
+    witness = [None if w < 0 else ids(np.array([w]))[0] for w in v.witness]
     rows = zip(ids(v.sample), v.action, v.reason, v.score, witness, strict=True)
     return sorted((name, str(action), reason, str(score), str(w)) for name, action, reason, score, w in rows)
 
@@ -155,6 +155,30 @@ def test_no_class_is_ever_emptied(build, kind, method, conflicts, scope):
     before = {(s, c) for s, c in zip(dataset.splits, dataset.labels, strict=True)}
     assert {(s, c) for s, c in zip(after.splits, after.labels, strict=True)} == before
     assert (~after.training).sum() == 6
+
+
+@pytest.mark.parametrize(("kind", "method"), METHODS)
+def test_what_was_compared_decides_the_same_again(build, kind, method):
+    """Where a threshold can be moved, the comparisons alone are enough."""
+    dataset = build(kind, MIXED)
+    outcome = decide(dataset, method)
+    if outcome.comparisons is None:
+        assert (outcome.verdicts.score == 0).all(), "only equality counts"
+        return
+    replay = run(dataset, Dedup(method=method), Context(replay=outcome))
+    assert told(dataset, replay) == told(dataset, outcome)
+    assert len(outcome.metrics["closest_calls"]["copies"]) > 0
+
+
+@pytest.mark.parametrize(("kind", "method"), METHODS)
+def test_what_is_in_another_dataset_goes(build, kind, method):
+    dataset = build(kind, {"train/cat/a": 1, "train/cat/b": 2, "train/dog/c": 3, "train/dog/d": 4})
+    known = build(kind, {"train/x/z": 2, "train/x/y": 9}, "known")
+    outcome = decide(dataset, method, against=[known.source.path])
+    assert [(n, a, r) for n, a, r, *_ in told(dataset, outcome)] == [
+        ("1" if kind == "row" else f"train/cat/b{SUFFIX[kind]}", "drop", "contamination")
+    ]
+    assert outcome.foreign[FOREIGN - outcome.verdicts.witness[0]].startswith(known.source.path)
 
 
 @pytest.mark.parametrize(("kind", "method"), METHODS)

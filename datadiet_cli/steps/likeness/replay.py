@@ -53,7 +53,8 @@ def replayed(pool: Pool, settings: Dedup, outcome: Outcome) -> Likeness:
         return there & looked
 
     causes = np.full(n, None, dtype=object)
-    causes[_positions(pool, outcome.verdicts.sample, ())] = outcome.verdicts.detail
+    unreadable = outcome.verdicts.reason == "unreadable"
+    causes[_positions(pool, outcome.verdicts.sample[unreadable], ())] = outcome.verdicts.detail[unreadable]
     return Likeness(
         Candidates(node, edges),
         measure,
