@@ -94,6 +94,14 @@ def _in_words(facts: dict[str, Any]) -> str:
         lines.append(f"  columns     {len(columns)}: {shown}{' ...' if len(columns) > SHOWN else ''}")
     if facts.get("tables"):
         lines.append(f"  tables      {_counts(facts['tables'])}")
+    told = (
+        ("label_files", "label files", ""),
+        ("labels_without_image", "orphans", " files of labels without an image, carried along"),
+        ("unclear_labels", "unclear", " files of labels cannot be understood"),
+    )
+    lines.extend(f"  {word:<11} {facts[name]:,}{rest}" for name, word, rest in told if facts.get(name))
+    if facts.get("left_out"):
+        lines.append(f"  left out    {len(facts['left_out']):,} caches, not copied")
     if facts.get("other_files"):
         lines.append(f"  other files {facts['other_files']:,}, carried along")
     if facts.get("missing_files"):

@@ -1,7 +1,7 @@
 """A dataset in memory: one row a sample, in sorted order, immutable, its content read only when asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +60,8 @@ class Dataset:
         classes: names of the classes, sorted.
         splits: (n,) int32, index into `split_names`, `UNKNOWN` for none.
         split_names: names of the splits, sorted.
+        class_sets: where a label stands for several classes at once, as the objects in an image: the classes of each
+            such label.
     """
 
     source: Source
@@ -68,6 +70,7 @@ class Dataset:
     classes: tuple[str, ...]
     splits: NDArray[np.int32]
     split_names: tuple[str, ...]
+    class_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -92,6 +95,27 @@ class Dataset:
         """(n,) bool: the samples that may be dropped, moved, balanced or fitted on; all, without splits."""
         evaluation = np.array([is_evaluation(name) for name in self.split_names] + [False], dtype=bool)
         return ~evaluation[self.splits]
+
+    def memberships(self) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+        """Every class of every sample, where a label may stand for several.
+
+        Returns:
+            (m,) int64 positions of samples; (m,) int64 their classes, `UNKNOWN` for an unlabelled one; their names.
+        """
+        if not self.class_sets:
+            return np.arange(len(self)), self.labels.astype(np.int64), self.classes
+        sets = [self.class_sets.get(label, (label,)) for label in self.classes]
+        names = sorted({name for group in sets for name in group})
+        index = {name: code for code, name in enumerate(names)}
+        # The last set is that of `UNKNOWN`.
+        codes = [[index[name] for name in group] for group in sets] + [[UNKNOWN]]
+        sizes = np.array([len(group) for group in codes])
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+        count = sizes[self.labels]
+        within = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        flat = np.array([code for group in codes for code in group], dtype=np.int64)
+        members = flat[np.repeat(starts[self.labels], count) + within]
+        return np.repeat(np.arange(len(self)), count), members, tuple(names)
 
     def keep(self, mask: NDArray[np.bool_]) -> "Dataset":
         """The dataset of the samples where `mask`, (n,) bool, is true."""

@@ -1,9 +1,9 @@
 """A folder of files as a dataset, and the same folder written back with some of its samples gone."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,27 @@ from datadiet_cli.data.copying import Copier
 from datadiet_cli.data.fingerprint import of_entries, signature
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile
+from datadiet_cli.errors import OutputError
+
+
+class Sidecar(Protocol):
+    """Files inside a folder that speak of its samples, and lose what they say of those that go."""
+
+    def paths(self) -> Collection[str]:
+        """The files, relative to the folder: nobody else copies them."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the report should say: counts, counts by file, or lists of files."""
+
+    def write(self, present: NDArray[np.bool_], root: str, destination: str, link: str) -> int:
+        """Write what remains and give the bytes written.
+
+        Args:
+            present: (n + 1,) bool, the samples that remain; the last stands for what belongs to no sample, and is true.
+            root: the folder.
+            destination: its copy; all directories are there.
+            link: how files that do not change are copied.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +49,48 @@ class SidecarTable:
     file: TableFile
     sample: NDArray[np.int64]
 
+    def paths(self) -> Collection[str]:
+        """The table."""
+        return (self.path,)
+
+    def facts(self) -> Mapping[str, Any]:
+        """How many records it has."""
+        return {"tables": {self.path: self.file.records}}
+
+    def write(self, present: NDArray[np.bool_], root: str, destination: str, link: str) -> int:
+        """Write the table without the records of samples that go; see `Sidecar`."""
+        stays = present[self.sample]
+        return write_changed(
+            self.path, root, destination, None if stays.all() else lambda to: self.file.write(np.flatnonzero(stays), to)
+        )
+
+
+def write_changed(
+    path: str, root: str, destination: str, write: Callable[[str], int] | None, size: int | None = None
+) -> int:
+    """Write a file anew with the mode it had, or copy it, time and all, where nothing of it changes.
+
+    Such a file is never a link to INPUT: people edit tables.
+
+    Args:
+        path: of the file in both folders.
+        root: the folder.
+        destination: its copy.
+        write: writes the file under a name that it is given, and gives the bytes written; None if nothing changes.
+        size: the bytes that the file had when it was read, if that matters.
+
+    Raises:
+        OutputError: the file is not what was read.
+    """
+    source, target = os.path.join(root, path), os.path.join(destination, path)
+    if size is not None and os.path.getsize(source) != size:
+        raise OutputError(f"{source}: changed since it was read; run again when it is quiet")
+    if write is None:
+        return Copier().copy(source, target)
+    written = write(target)
+    os.chmod(target, os.stat(source).st_mode & 0o777)
+    return written
+
 
 @dataclass(frozen=True, eq=False)
 class FolderSource:
@@ -40,7 +103,7 @@ class FolderSource:
         samples: sorted by path; a sample's position is its row.
         others: files that are no samples; they are copied as they are.
         directories: every directory, so that empty ones survive.
-        tables: labels or metadata beside the files.
+        tables: labels, metadata or annotations beside the files.
         missing: names that a table has but that are no files.
     """
 
@@ -50,7 +113,7 @@ class FolderSource:
     samples: Sequence[Entry]
     others: Sequence[Entry] = ()
     directories: Sequence[str] = ()
-    tables: Sequence[SidecarTable] = ()
+    tables: Sequence[Sidecar] = ()
     missing: Sequence[str] = ()
     _sizes: NDArray[np.int64] = field(init=False)
 
@@ -80,12 +143,18 @@ class FolderSource:
 
     def facts(self) -> Mapping[str, Any]:
         """Other files, tables, and files that a table names but that are not there."""
-        facts: dict[str, Any] = {"other_files": sum(entry.cause is None for entry in self.others)}
-        skipped = [entry.path for entry in self.others if entry.cause is not None]
+        spoken_for = self._spoken_for()
+        others = [entry for entry in self.others if entry.path not in spoken_for]
+        facts: dict[str, Any] = {"other_files": sum(entry.cause is None for entry in others)}
+        skipped = [entry.path for entry in others if entry.cause is not None]
         if skipped:
             facts["skipped"] = skipped
-        if self.tables:
-            facts["tables"] = {table.path: table.file.records for table in self.tables}
+        for table in self.tables:
+            for name, fact in table.facts().items():
+                if isinstance(fact, Mapping):
+                    facts[name] = {**facts.get(name, {}), **fact}
+                else:
+                    facts[name] = facts[name] + fact if name in facts else fact
         if self.missing:
             facts["missing_files"] = len(self.missing)
         return facts
@@ -99,26 +168,30 @@ class FolderSource:
         return signature(self._entries())
 
     def _entries(self) -> list[Entry]:
-        return sorted((*self.samples, *self.others), key=lambda entry: entry.path)
+        left_out = {path for table in self.tables for path in table.facts().get("left_out", ())}
+        others = [entry for entry in self.others if entry.path not in left_out]
+        return sorted((*self.samples, *others), key=lambda entry: entry.path)
+
+    def _spoken_for(self) -> set[str]:
+        return {path for table in self.tables for path in table.paths()}
 
     def write(self, rows: NDArray[np.int64], destination: str, link: str) -> int:
-        """Copy the samples in `rows`, the other files, and the tables without the records of the rest."""
+        """Copy the samples in `rows`, the other files, and of the tables what does not speak of the rest."""
         for directory in self.directories:
             os.makedirs(os.path.join(destination, directory), exist_ok=True)
         copier = Copier(link)
-        rewritten = {table.path for table in self.tables}
+        spoken_for = self._spoken_for()
         written = 0
         kept = [self.samples[row] for row in rows.tolist()]
         for entry in (*kept, *self.others):
-            if entry.cause is None and entry.path not in rewritten:
+            if entry.cause is None and entry.path not in spoken_for:
                 source = os.path.join(self.path, entry.path)
                 written += copier.copy(source, os.path.join(destination, entry.path))
-        present = np.zeros(len(self.samples) + 1, dtype=bool)  # the last stands for the records of no sample
+        present = np.zeros(len(self.samples) + 1, dtype=bool)
         present[rows] = True
         present[-1] = True
         for table in self.tables:
-            records = np.flatnonzero(present[table.sample])
-            written += table.file.write(records, os.path.join(destination, table.path))
+            written += table.write(present, self.path, destination, link)
         self._restore_directory_times(destination)
         return written
 

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from datadiet_cli.data.folder import SidecarTable
+from datadiet_cli.data.coco import Coco, read_coco
+from datadiet_cli.data.folder import Sidecar
 from datadiet_cli.data.kinds import BY_KIND, EVALUATION_NAMES, TRAIN_NAMES, is_hidden, kind_of
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.sidecars import FILE_NAME, Tables
 from datadiet_cli.data.tables import is_table
+from datadiet_cli.data.yolo import Yolo, is_image, may_be_yolo, read_yolo
 from datadiet_cli.errors import InputError
 
 METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
@@ -18,17 +20,34 @@ METADATA = frozenset({"metadata.csv", "metadata.jsonl", "metadata.parquet"})
 
 @dataclass
 class Plan:
-    """Label and split of every sample, and the tables that speak of them."""
+    """Label and split of every sample, and the tables that speak of them.
+
+    Attributes:
+        layout: in words.
+        labels: of every sample.
+        splits: of every sample.
+        tables: everything that speaks of samples.
+        missing: names of files that tables speak of but that are not there.
+        annotated: whether annotations say what the samples are, and not folders.
+        class_sets: where a label stands for several classes at once: the classes of each label.
+    """
 
     layout: str
     labels: list[str | None]
     splits: list[str | None]
-    tables: list[SidecarTable] = field(default_factory=list)
+    tables: list[Sidecar] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    annotated: bool = False
+    class_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def folder_kind(entries: Sequence[Entry]) -> str:
-    """The kind of most files: ``image``, ``audio`` or ``text``; ``file`` where no name tells."""
+    """The kind of most files: ``image``, ``audio`` or ``text``; ``file`` where no name tells.
+
+    Texts of labels may be as many as the images that they belong to; they do not count.
+    """
+    if may_be_yolo(entries):
+        return "image"
     counts = Counter(kind_of(entry.path) for entry in entries)
     ranked = [(counts[kind], kind) for kind in BY_KIND if counts[kind]]
     return max(ranked)[1] if ranked else "file"
@@ -38,12 +57,18 @@ def divide(entries: Sequence[Entry], kind: str) -> tuple[list[Entry], list[Entry
     """Tell samples from files that only belong to the dataset.
 
     A sample is a file of the folder's kind, or of no known kind; among files of unknown kinds everything that is not
-    hidden is a sample.
+    hidden is a sample. In a YOLO dataset it is an image below a folder ``images``, since other images are plots.
     """
+    in_yolo = kind == "image" and may_be_yolo(entries)
     samples: list[Entry] = []
     others: list[Entry] = []
     for entry in entries:
-        is_sample = not is_hidden(entry.path) if kind == "file" else kind_of(entry.path) in (kind, None)
+        if in_yolo:
+            is_sample = is_image(entry.path)
+        elif kind == "file":
+            is_sample = not is_hidden(entry.path)
+        else:
+            is_sample = kind_of(entry.path) in (kind, None)
         (samples if is_sample else others).append(entry)
     return samples, others
 
@@ -54,7 +79,7 @@ def recognise(
     others: Sequence[Entry],
     reading: Reading,
 ) -> Plan:
-    """Find the layout: metadata beside the files, a flat folder with a labels table, or class folders.
+    """Find the layout: YOLO, COCO, metadata beside the files, a flat folder with a labels table, or class folders.
 
     Args:
         root: the folder.
@@ -63,20 +88,26 @@ def recognise(
         reading: how to read tables, and the label and split columns the user named.
 
     Raises:
-        InputError: a metadata table is wrong, or a label column was named and there is no table to have it.
+        InputError: a metadata table or an annotation file is wrong, or a label column was named and there is no table
+            to have it.
     """
-    plan = _by_folders([entry.path for entry in samples])
+    plan = _annotated(root, samples, others) or _by_folders([entry.path for entry in samples])
     tables = Tables(root, samples, reading)
     visible = [e.path for e in others if e.cause is None and not is_hidden(e.path) and is_table(e.path)]
     metadata = [path for path in visible if path.rpartition("/")[2] in METADATA]
+    # What annotations say of an image is its label, unless the user names a column.
+    silent = plan.annotated and reading.label is None
     if metadata:
-        plan.layout = "files with metadata tables"
+        plan.layout = plan.layout if plan.annotated else "files with metadata tables"
         for path in metadata:
-            tables.apply(path, FILE_NAME, plan.labels, plan.splits)
+            tables.apply(path, FILE_NAME, None if silent else plan.labels, plan.splits)
     else:
         _apply_tables_at_the_top(plan, tables, [path for path in visible if "/" not in path], reading)
-    plan.tables, plan.missing = tables.found, tables.missing
-    if plan.tables:
+    plan.tables += tables.found
+    plan.missing += tables.missing
+    if not silent:
+        plan.class_sets = {}
+    if tables.found:
         return plan
     for flag, column in (("--label", reading.label), ("--split", reading.split)):
         if column is not None:
@@ -91,6 +122,7 @@ def _apply_tables_at_the_top(plan: Plan, tables: Tables, paths: Sequence[str], r
     """Every table that names the files loses the records of those that go; some say what the files are, too."""
     # Where folders say no class, or all files lie in a single one, a table of labels says what they are.
     flat = len({os.path.dirname(path) for path in tables.paths}) == 1 or not any(plan.labels)
+    flat &= not plan.annotated
     naming = [(path, column) for path in paths if (column := tables.naming_column(path, stems=flat)) is not None]
     labelling = [pair for pair in naming if tables.label_column(*pair) is not None]
     if not flat and reading.label is None:
@@ -104,6 +136,30 @@ def _apply_tables_at_the_top(plan: Plan, tables: Tables, paths: Sequence[str], r
     # Backwards, so that the first table has the last word on a file that several speak of.
     for path, column in reversed(naming):
         tables.apply(path, column, plan.labels if (path, column) in labelling else None, plan.splits)
+
+
+def _annotated(root: str, samples: Sequence[Entry], others: Sequence[Entry]) -> Plan | None:
+    """The plan of a dataset of images with YOLO or COCO annotations, or both, as some come; YOLO speaks first."""
+    if not any(kind_of(entry.path) == "image" for entry in samples):
+        return None
+    yolo = read_yolo(root, samples, others)
+    coco = read_coco(root, samples, others)
+    first = yolo or coco
+    if first is None:
+        return None
+    both: list[Yolo | Coco] = [found for found in (yolo, coco) if found is not None]
+    splits = list(first.splits)
+    for found in both[1:]:
+        splits = [one if one is not None else other for one, other in zip(splits, found.splits, strict=True)]
+    return Plan(
+        "COCO" if yolo is None else "YOLO" if coco is None else "YOLO with COCO annotations",
+        list(first.labels),
+        splits,
+        [sidecar for found in both for sidecar in found.sidecars],
+        [name for found in both for name in found.missing],
+        annotated=True,
+        class_sets=first.classes,
+    )
 
 
 def _by_folders(paths: Sequence[str]) -> Plan:

@@ -115,4 +115,5 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
     )
     labels, classes = encode_names(plan.labels)
     splits, split_names = encode_names(plan.splits)
-    return Dataset(source, np.arange(len(samples), dtype=np.int64), labels, classes, splits, split_names)
+    rows = np.arange(len(samples), dtype=np.int64)
+    return Dataset(source, rows, labels, classes, splits, split_names, plan.class_sets)

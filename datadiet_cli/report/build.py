@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
-PACKAGES = ("imagehash", "numpy", "pillow", "polars", "scikit-learn", "torch")
+PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,17 @@ class Report:
 
 
 def census(dataset: Dataset) -> dict[str, Any]:
-    """Count a dataset: samples, bytes, samples of each class and split."""
+    """Count a dataset: samples, bytes, samples of each class and split; an image of several classes counts for each."""
 
-    def counts(codes: NDArray[np.int32], names: Sequence[str]) -> dict[str, int]:
+    def counts(codes: NDArray[np.integer[Any]], names: Sequence[str]) -> dict[str, int]:
         found = np.bincount(codes[codes >= 0], minlength=len(names))
         return {name: int(n) for name, n in zip(names, found, strict=True)}
 
+    _, labels, classes = dataset.memberships()
     return {
         "samples": len(dataset),
         "bytes": int(dataset.bytes.sum()),
-        "classes": counts(dataset.labels, dataset.classes),
+        "classes": counts(labels, classes),
         "splits": counts(dataset.splits, dataset.split_names),
     }
 

@@ -12,7 +12,8 @@ from datadiet_cli.outcome import Action, Verdicts
 def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) -> Verdicts:
     """Turn a drop into a flag where it would take the last sample of a class in a split.
 
-    Labels that hardly repeat (more classes than half the samples) are taken for numbers to predict, not for classes.
+    A sample that shows several classes, as an image does its objects, counts for each. Labels that hardly repeat (more
+    classes than half the samples) are taken for numbers to predict, not for classes.
 
     Args:
         dataset: what the step was given.
@@ -23,21 +24,22 @@ def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) 
         The verdicts, those that would empty a class changed to `Action.FLAG`, their detail saying so.
     """
     dropped = verdicts.dropped()
-    if not len(dropped) or len(dataset.classes) * 2 > len(dataset):
+    if not len(dropped) or (not dataset.class_sets and len(dataset.classes) * 2 > len(dataset)):
         return verdicts
+    place, label, classes = dataset.memberships()
     # From 0 on: the class before the first is "unlabelled", the split before the first "none".
-    group = (dataset.splits.astype(np.int64) + 1) * (len(dataset.classes) + 1) + dataset.labels + 1
-    gone = np.isin(dataset.rows, dropped)
+    group = (dataset.splits[place].astype(np.int64) + 1) * (len(classes) + 1) + label + 1
+    gone = np.isin(dataset.rows, dropped)[place]
     lost, left = (np.bincount(group[part], minlength=int(group.max()) + 1) for part in (gone, ~gone))
     emptied = np.flatnonzero((lost > 0) & (left == 0))
     saved: list[int] = []
     names: dict[int, str] = {}
     for key in emptied.tolist():
-        members = dataset.rows[group == key]
+        members = dataset.rows[place[group == key]]
         best = int(members[np.argmin(rank[members])])
-        label = int(dataset.labels[np.searchsorted(dataset.rows, best)])
+        code = key % (len(classes) + 1) - 1
         saved.append(best)
-        names[best] = "the last sample" if label == UNKNOWN else f"the last sample of class {dataset.classes[label]}"
+        names[best] = "the last sample" if code == UNKNOWN else f"the last sample of class {classes[code]}"
     if not saved:
         return verdicts
     action, detail = verdicts.action.copy(), verdicts.detail.copy()

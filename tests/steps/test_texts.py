@@ -288,6 +288,17 @@ def test_simhash_trusts_no_bits_alone(tmp_path):
     assert len(careful.verdicts.dropped()) == 0
 
 
+def test_simhash_refuses_what_would_take_forever(tmp_path, monkeypatch):
+    from datadiet_cli.steps.likeness import texts
+
+    monkeypatch.setattr(texts, "_MOST_PAIRS", 100)
+    monkeypatch.setattr(texts, "_PAIRS_EACH", 1)
+    rows = [f"{words(0, 300)} number {i}" for i in range(200)]
+    dataset = table(tmp_path / "in.parquet", {"text": rows})
+    with pytest.raises(InputError, match=r"about 1\d,\d{3} pairs of texts differ in 11 bits or less"):
+        decide(dataset, "simhash")
+
+
 def test_simhash_tells_bits_and_similarity(tmp_path):
     dataset = table(tmp_path / "in.parquet", {"text": [words(1), edited(words(1)), words(1)]})
     outcome = decide(dataset, "simhash", prefer="first")
