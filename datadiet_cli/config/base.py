@@ -117,7 +117,7 @@ class Common(Settings):
     id_column: str | None = Field(
         None, description="Name of the column that names each sample; rows are numbered if not given."
     )
-    encoding: Encoding | None = Field(None, description="Text encoding of tables; UTF-8 if not given.")
+    encoding: Encoding | None = Field(None, description="Text encoding of tables and text files; UTF-8 if not given.")
     delimiter: Delimiter | None = Field(
         None, description="Character between the cells of a table, or tab; found out if not given."
     )

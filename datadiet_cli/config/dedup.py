@@ -43,18 +43,20 @@ class Dedup(Settings):
         description="Which orientations phash takes for the same picture: as stored, as EXIF says, mirrored, turned.",
     )
     max_distance: int = Field(
-        10, ge=0, le=64, description="Largest distance between the hashes of two near-duplicates, in bits."
+        12, ge=0, le=64, description="Largest distance between the hashes of two near-duplicates, in bits."
     )
     decode: Literal["fast", "full"] = Field(
         "fast",
         description="How JPEG files are read: fast in reduced size, full for the very hashes of imagehash.",
     )
-    verify: bool = Field(True, description="Compare the pixels of pictures whose hashes match before one is removed.")
+    verify: bool = Field(
+        True, description="Compare the pixels of pictures, or the shingles of texts, whose hashes match."
+    )
     min_correlation: float = Field(
-        0.45,
+        0.8,
         ge=0,
         le=1,
-        description="Least correlation between the pixels of two pictures that verify lets pass.",
+        description="Least correlation between the detail of two pictures that verify lets pass.",
     )
     similarity: float | None = Field(
         None,
@@ -68,7 +70,7 @@ class Dedup(Settings):
     shingle_size: int | None = Field(
         None, ge=1, le=50, description="Words or characters of a shingle; 3 words or 5 characters if not given."
     )
-    keys: Annotated[list[str], Field(min_length=1)] | None = Field(
+    sort_by: Annotated[list[str], Field(min_length=1)] | None = Field(
         None,
         description="Columns that sorted-neighbourhood sorts by, one pass each; the most telling ones if not given.",
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.encode.kinds import is_serial
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -22,12 +24,12 @@ def encode_rows(frame: "pl.DataFrame") -> tuple[NDArray[np.float64], NDArray[np.
         frame: n rows of typed columns.
 
     Returns:
-        (n, d) float64 values of the d numeric columns, NaN for missing; and (n,) int64, equal for rows whose other
-        cells are equal after `normalise_text`.
+        (n, d) float64 values of the d columns of numbers, NaN for missing; and (n,) int64, equal for rows whose other
+        cells are equal after `normalise_text`. Serial numbers are words: they are equal or not.
     """
     import polars as pl
 
-    numeric = [name for name, dtype in frame.schema.items() if dtype.is_numeric()]
+    numeric = [column.name for column in frame if column.dtype.is_numeric() and not is_serial(column)]
     words = [name for name in frame.columns if name not in numeric]
     numbers = frame.select(pl.col(numeric).cast(pl.Float64)).fill_null(float("nan")).to_numpy()
     if not words:
@@ -41,6 +43,8 @@ def _normalised(column: "pl.Series") -> "pl.Series":
     """Codes (-1 for missing) of a column's values; text is normalised once for each different value."""
     import polars as pl
 
+    if column.dtype.is_numeric():
+        return (column.rank("dense").cast(pl.Int64) - 1).fill_null(-1).alias(column.name)
     values = column.unique(maintain_order=True).drop_nulls()
     plain = values.to_list()
     texts = [normalise_text(v) if isinstance(v, str) else repr(v) for v in plain]

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.methods import hamming
-from datadiet_cli.methods.hamming import distances, pairs_within
+from datadiet_cli.methods import hamming, hamming_plan
+from datadiet_cli.methods.hamming import distances, pairs_between, pairs_within
 
 
 def bit_by_bit(a, b):
@@ -47,8 +47,8 @@ def clustered(draw):
 @pytest.fixture(params=["as planned", "always by chunks"])
 def planning(request, monkeypatch):
     if request.param == "always by chunks":
-        monkeypatch.setattr(hamming, "_PLANNING", 0.0)
-        monkeypatch.setattr(hamming, "_BRUTE_PAIR", 1e6)
+        monkeypatch.setattr(hamming, "WORTH_A_PLAN", 0.0)
+        monkeypatch.setattr(hamming_plan, "_BRUTE_PAIR", 1e6)
 
 
 class TestDistances:

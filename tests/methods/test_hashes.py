@@ -12,7 +12,8 @@ from PIL import Image
 from scipy import ndimage
 
 from datadiet_cli.methods import hashes as kernels
-from datadiet_cli.methods.hashes import HASHES, bandpass, colorhash, flatness, phash, sharpness, to_hex, whash
+from datadiet_cli.methods.hashes import HASHES, colorhash, flatness, phash, sharpness, to_hex, turned_hashes, whash
+from datadiet_cli.methods.turns import TURNS, turned
 
 PHOTOS = [
     *(Path(skimage.__file__).parent / "data").glob("*.jpg"),
@@ -178,44 +179,34 @@ class TestFlatnessAndSharpness:
         assert sharpness(dark)[textured] == pytest.approx(sharpness(sharp)[textured], rel=0.1, abs=0.1)
 
 
-class TestBandpass:
-    @given(stacks(64, 64))
-    def test_rows_have_mean_0_and_length_1_or_are_nothing(self, gray):
-        rows = bandpass(gray)
-        assert rows.shape == (len(gray), 4096)
-        assert rows.dtype == np.float32
-        for row, picture in zip(rows.astype(float), gray, strict=True):
-            if np.ptp(picture) == 0:
-                assert not row.any()
-            else:
-                assert row.mean() == pytest.approx(0, abs=1e-6)
-                assert np.linalg.norm(row) == pytest.approx(1, abs=1e-5)
+class TestTurnedHashes:
+    """The hashes of turned pictures are those of the pictures, turned."""
 
-    def test_it_is_the_picture_without_its_interpolated_means(self, pictures):
-        gray = thumbnails(pictures[:12], (64, 64), "L")
-        rows = bandpass(gray)
-        where = (np.arange(64) + 0.5) / 4 - 0.5
-        for row, picture in zip(rows, gray.astype(float), strict=True):
-            means = picture.reshape(16, 4, 16, 4).mean(axis=(1, 3))
-            smooth = ndimage.map_coordinates(means, np.meshgrid(where, where, indexing="ij"), order=1, mode="nearest")
-            detail = (picture - smooth).ravel()
-            detail -= detail.mean()
-            assert row == pytest.approx(detail / np.linalg.norm(detail), abs=1e-6)
+    @pytest.mark.parametrize("name", [name for name in HASHES if name != "colorhash"])
+    def test_equal_the_hashes_of_turned_thumbnails(self, pictures, name):
+        kind = HASHES[name]
+        standing = thumbnails(pictures, kind.size, kind.mode)
+        lying = thumbnails(pictures, kind.size[::-1], kind.mode)
+        found = turned_hashes(name, standing, lying)
+        assert found.shape == (len(pictures), TURNS)
+        for turn in range(TURNS):
+            upright = turned(lying if turn & 4 else standing, turn)
+            assert upright.shape == standing.shape
+            assert (kind.function(np.ascontiguousarray(upright)) == found[:, turn]).all()
 
-    def test_a_picture_correlates_with_its_edits_and_not_with_others(self, pictures):
-        gray = thumbnails(pictures[::4], (64, 64), "L")
-        brighter = np.clip(gray.astype(int) * 0.8 + 40, 0, 255).astype(np.uint8)
-        correlations = bandpass(gray) @ bandpass(brighter).T
-        assert np.diag(correlations).min() > 0.8
-        # A stereo pair and a chessboard in two formats may agree; the others must not.
-        others = np.sort(np.abs(correlations[~np.eye(len(gray), dtype=bool)]))
-        assert np.median(others) < 0.05
-        assert (others > 0.3).mean() < 0.02
+    @given(stacks(32, 32))
+    def test_are_exact_for_phash_on_any_pixels(self, gray):
+        found = turned_hashes("phash", gray, gray)
+        for turn in range(TURNS):
+            assert phash(turned(gray, turn)).tolist() == found[:, turn].tolist()
 
-    def test_a_row_does_not_depend_on_its_neighbours(self, pictures):
-        gray = thumbnails(pictures[:9], (64, 64), "L")
-        together = bandpass(gray)
-        for k in range(9):
-            assert np.array_equal(bandpass(gray[k : k + 1])[0], together[k])
-            assert flatness(gray)[k] == flatness(gray[k : k + 1])[0]
-            assert sharpness(gray)[k] == sharpness(gray[k : k + 1])[0]
+    def test_colours_have_no_orientation(self, pictures):
+        small = thumbnails(pictures[:5], (64, 64), "RGB")
+        assert (turned_hashes("colorhash", small, small) == colorhash(small)[:, None]).all()
+
+
+def test_figures_do_not_depend_on_neighbours(pictures):
+    gray = thumbnails(pictures[:9], (64, 64), "L")
+    for k in range(9):
+        assert flatness(gray)[k] == flatness(gray[k : k + 1])[0]
+        assert sharpness(gray)[k] == sharpness(gray[k : k + 1])[0]

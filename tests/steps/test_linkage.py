@@ -134,13 +134,13 @@ def test_copies_of_another_table(census, tmp_path):
 
 def test_named_keys_and_the_window(census):
     by_all = kept(census, reading=NAMED)
-    by_name = kept(census, reading=NAMED, keys=["family"])
+    by_name = kept(census, reading=NAMED, sort_by=["family"])
     assert 600 <= len(by_all) < len(by_name) < 780
-    assert len(kept(census, reading=NAMED, keys=["family"], window=40)) <= len(by_name)
+    assert len(kept(census, reading=NAMED, sort_by=["family"], window=40)) <= len(by_name)
     # A key may be a column that is not compared.
-    assert len(kept(census, reading=NAMED, keys=["id"], columns=HEADER.split(",")[1:])) < 780
+    assert len(kept(census, reading=NAMED, sort_by=["id"], columns=HEADER.split(",")[1:])) < 780
     with pytest.raises(InputError, match="nobody"):
-        decide(census, keys=["nobody"])
+        decide(census, sort_by=["nobody"])
 
 
 def test_similarity_is_told_and_obeyed(census):
@@ -163,7 +163,7 @@ def test_equal_rows_are_copies_however_far_their_keys_repeat(tmp_path):
     """All rows share a key, and their number is far beyond the window."""
     rows = [[str(i), "smith", "sydney", f"note {i % 250} of {i % 250 * 7919 % 1000}"] for i in range(1000)]
     path = write(tmp_path / "equal.csv", rows, "id,name,town,note")
-    assert kept(path, reading=NAMED, keys=["name"], window=2) == [str(i) for i in range(250)]
+    assert kept(path, reading=NAMED, sort_by=["name"], window=2) == [str(i) for i in range(250)]
 
 
 def test_one_value_in_all_cells_stays_small(tmp_path):
@@ -224,3 +224,18 @@ def test_serial_numbers_are_equal_or_not(tmp_path, method):
 def test_near_keeps_its_tolerance_for_quantities(tmp_path):
     path = write(tmp_path / "areas.csv", [["a", "12"], ["b", "345.5"], ["a", "7654321"], ["a", "7654322"]], "t,area")
     assert kept(path, method="near") == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("method", ["exact", "near", "sorted-neighbourhood"])
+def test_nothing_to_compare(tmp_path, method):
+    path = write(tmp_path / "ids.csv", [["1"], ["2"], ["2"]], "id")
+    assert kept(path, reading=NAMED, method=method) == ["1", "2", "2"]
+
+
+def test_long_texts(tmp_path):
+    rng = random.Random(0)
+    texts = [" ".join(word(rng, 1, 3) for _ in range(2000)) for _ in range(40)]
+    rows = [[str(i), text, word(rng, 3, 4)] for i, text in enumerate(texts)]
+    rows.append(["again", texts[0].replace("ba", "bo"), rows[0][2]])
+    path = write(tmp_path / "long.csv", rows, "id,text,name")
+    assert kept(path, reading=NAMED, similarity=0.3) == [str(i) for i in range(40)]
