@@ -50,7 +50,7 @@ class Dedup(Settings):
         description="How JPEG files are read: fast in reduced size, full for the very hashes of imagehash.",
     )
     verify: bool = Field(
-        True, description="Compare the pixels of pictures, or the shingles of texts, whose hashes match."
+        True, description="Look at what hashes stand for before a sample goes: pixels, shingles, or waveforms."
     )
     min_correlation: float = Field(
         0.8,

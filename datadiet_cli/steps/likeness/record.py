@@ -12,7 +12,7 @@ from datadiet_cli.steps.likeness.pool import Pool
 
 MOST_PAIRS = 200_000
 """Candidate pairs up to which all are measured and kept; a decision over more cannot be replayed."""
-MOST_LOOKS = 2_000
+MOST_LOOKS = 500
 """Pairs that get a last look, costly as it is, only so that another threshold finds them looked at."""
 CLOSEST = 10
 """Pairs that the report shows on each side of the threshold."""
