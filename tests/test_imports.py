@@ -9,7 +9,22 @@ import pytest
 from tests.conftest import class_folders, table
 from tests.data.trees import write
 
-HEAVY = {"torch", "sklearn", "scipy", "polars", "PIL", "imagehash", "pandas", "rapidfuzz", "rich", "soundfile"}
+HEAVY = {
+    "torch",
+    "sklearn",
+    "scipy",
+    "polars",
+    "PIL",
+    "imagehash",
+    "pandas",
+    "rapidfuzz",
+    "rich",
+    "soundfile",
+    "transformers",
+    "sentence_transformers",
+    "tokenizers",
+    "safetensors",
+}
 RUN = """
 import json, sys
 from datadiet_cli.__main__ import run

