@@ -118,6 +118,7 @@ class Comparisons:
         threshold_name: the setting the threshold comes from.
         floor_name: the setting the floor comes from; empty for none.
         similar: whether scores are told as similarities, one less the distance.
+        complete: whether all candidates are here, and not only those that a decision hung on.
     """
 
     sample: NDArray[np.int64]
@@ -133,6 +134,7 @@ class Comparisons:
     threshold_name: str
     floor_name: str
     similar: bool
+    complete: bool
 
     def __len__(self) -> int:
         return len(self.sample)

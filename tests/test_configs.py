@@ -37,7 +37,7 @@ def test_dedup_yaml_says_all_there_is(tmp_path):
     (tmp_path / "all.yaml").write_text(bare, encoding="utf-8")
     common, settings = load_step("dedup", tmp_path / "all.yaml", {}, {})
     assert set(re.findall(r"^(\w+):", bare, re.MULTILINE)) == Dedup.model_fields.keys() | Common.model_fields.keys()
-    without = dict.fromkeys(["columns", "similarity", "shingle_size", "sort_by", "against"])
+    without = dict.fromkeys(["columns", "similarity", "shingle_size", "sort_by", "against", "max_distance"])
     assert settings.model_copy(update=without) == Dedup()
     assert common.delimiter == ";"
 

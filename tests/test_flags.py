@@ -56,7 +56,7 @@ def test_help_explains_every_setting_of_every_step(name):
             assert f"default: {str(field.default).lower()}]" in text
     for word in (
         "across-splits",
-        "[0 to 64; default: 12]",
+        "[0 to 64]",
         "<share>",
         "<fast|full>",
         "<int>",

@@ -18,6 +18,7 @@ from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.pipeline import Request, reading_of
 from datadiet_cli.report.build import REPORT_VERSION, pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
+from datadiet_cli.report.terminal import say
 
 THRESHOLDS = ("max_distance", "min_correlation", "similarity", "tolerance")
 """The settings of `dedup` that may be moved."""
@@ -69,6 +70,8 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
         environment=dict(os.environ),
         replay=replace(past, verdicts=_unreadable(document, report, row_of)),
     )
+    if not comparisons["complete"] and not manner.quiet:
+        say("not every pair was compared in that run; where one is missing its samples are kept")
     return carry_out(request, manner)
 
 

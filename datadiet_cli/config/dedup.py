@@ -42,8 +42,11 @@ class Dedup(Settings):
         "all",
         description="Which orientations phash takes for the same picture: as stored, as EXIF says, mirrored, turned.",
     )
-    max_distance: int = Field(
-        12, ge=0, le=64, description="Largest distance between the hashes of two near-duplicates, in bits."
+    max_distance: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Largest distance of two hashes of near-duplicates, in bits; 12, or 10 for simhash, if not given.",
     )
     decode: Literal["fast", "full"] = Field(
         "fast",
@@ -105,6 +108,12 @@ class Dedup(Settings):
         le=0.5,
         description="Numbers this close count as equal under near, as a share of the larger of the two.",
     )
+
+    @property
+    def distance(self) -> int:
+        """The largest distance of hashes: as given, or the method's own."""
+        own = 10 if self.method == "simhash" else 12
+        return own if self.max_distance is None else self.max_distance
 
     def reads(self) -> list[str]:
         """Paths besides INPUT that a decision depends on."""

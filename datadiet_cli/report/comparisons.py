@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datadiet_cli.outcome import FOREIGN, Comparisons, Outcome, Verdicts
 
 COLUMNS = ("id", "other", "distance", "agreement", "confirmed", "rank", "other_rank")
-_PLAIN = ("threshold", "reach", "threshold_name", "floor_name", "similar")
+_PLAIN = ("threshold", "reach", "threshold_name", "floor_name", "similar", "complete")
 
 
 def told(comparisons: Comparisons, ids: Sequence[str], others: Sequence[str | None]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ _COMPARISONS = _object(
         "threshold_name": {**_TEXT, "description": "the setting that the threshold comes from"},
         "floor_name": {**_TEXT, "description": "the setting that the floor comes from"},
         "similar": {"type": "boolean", "description": "scores are told as similarities, one less the distance"},
+        "complete": {"type": "boolean", "description": "all candidates are here, not only those a decision hung on"},
         "floor": {**_OPTIONAL_NUMBER, "description": "the least agreement of copies"},
         "count": _COUNT,
         "file": {**_OPTIONAL_TEXT, "description": "a Parquet file beside the report that holds very many pairs"},

@@ -50,6 +50,11 @@ def summary(document: Mapping[str, Any]) -> str:
     lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
     lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
+    for step in told:
+        idle = step["metrics"].get("without_effect")
+        if idle:
+            verb = "has" if len(idle["settings"]) == 1 else "have"
+            lines.append(f"  {'note':<10} {', '.join(idle['settings'])} {verb} no effect on method {idle['method']}")
     removed = figures["removed"]
     share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
     lines.append(f"  {'removed':<10} {removed:,}{share}, {size_in_words(before['bytes'] - after['bytes'])}")

@@ -52,6 +52,7 @@ def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
         decision.contamination()
         decision.leaks()
         decision.copies()
+        decision.unlabelled()
         decision.conflicts()
         comparisons, calls = recorder.finish()
     verdicts = Verdicts.join(decision.parts)
@@ -132,6 +133,21 @@ class _Decision:
         ):
             witness, distance = star_groups(groups, self.rank, self.accept, part)
             self.copies_of = np.where(witness != ALONE, witness, self.copies_of)
+            self._say(action, reason, witness, distance)
+
+    def unlabelled(self) -> None:
+        """Drop a sample without a label that is a copy of one that has a label; never the other way round."""
+        labelled = self.labels != UNKNOWN
+        if self.settings.scope == "within-class" or not labelled.any():
+            return
+        groups = self.likeness.candidates
+        if self.settings.scope == "across-classes":
+            groups = divided(groups, self.splits.astype(np.int64) + 1)
+        for part, action, reason in (
+            (self.training & ~self.gone, Action.DROP, "duplicate"),
+            (self.evaluation, Action.FLAG, "duplicate-in-evaluation"),
+        ):
+            witness, distance = nearest(groups, self.rank, self.accept, part & ~labelled, part & labelled)
             self._say(action, reason, witness, distance)
 
     def conflicts(self) -> None:

@@ -32,6 +32,10 @@ def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) 
     gone = np.isin(dataset.rows, dropped)[place]
     lost, left = (np.bincount(group[part], minlength=int(group.max()) + 1) for part in (gone, ~gone))
     emptied = np.flatnonzero((lost > 0) & (left == 0))
+    # To be without a label is no class: what counts is that the split has samples left.
+    width = len(classes) + 1
+    remain = np.add.reduceat(left, np.arange(0, len(left), width))
+    emptied = emptied[(emptied % width > 0) | (remain[emptied // width] == 0)]
     saved: list[int] = []
     names: dict[int, str] = {}
     for key in emptied.tolist():

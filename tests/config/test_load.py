@@ -40,7 +40,7 @@ def test_flag_over_environment_over_file_over_default(write):
         common, own = load_step("dedup", *arguments)
         return common.seed, own.max_distance
 
-    assert both(None, {}, {}) == (0, 12)
+    assert both(None, {}, {}) == (0, None)
     assert both(path, {}, {}) == (3, 3)
     assert both(path, {}, env) == (4, 4)
     assert both(path, flags, env) == (5, 5)
@@ -58,7 +58,7 @@ def test_precedence_in_a_pipeline(write):
         pipeline = load_pipeline(path, overrides, env)
         return pipeline.seed, [step.settings.max_distance for step in pipeline.steps]
 
-    assert figures({}, {}) == (3, [12, 3, 12])
+    assert figures({}, {}) == (3, [None, 3, None])
     assert figures({}, env) == (4, [4, 4, 4])
     assert figures({"seed": 5}, env) == (5, [4, 4, 4])
     assert load_pipeline(path, {"input": "raw", "output": "clean"}, {}).input == "raw"

@@ -22,6 +22,17 @@ from datadiet_cli.steps.likeness import FINDERS
 METHODS = [(kind, method) for kind, methods in FINDERS.items() for method in methods]
 ROWS = [(kind, method) for kind, method in METHODS if kind == "row"]
 FILES = [(kind, method) for kind, method in METHODS if kind != "row"]
+PROCESSES = [
+    ("image", "phash"),
+    ("image", "pixels"),
+    ("image", "embedding"),
+    ("file", "exact"),
+    ("text", "minhash"),
+    ("audio", "samples"),
+    ("audio", "fingerprint"),
+    ("row", "simhash"),
+    ("row", "sorted-neighbourhood"),
+]
 SIMILAR = {"minhash", "sorted-neighbourhood", "fingerprint", "embedding", "cluster"}
 """Methods that tell how similar two samples are rather than how far apart."""
 SUFFIX = {"image": ".png", "text": ".txt", "audio": ".wav", "file": ".bin"}
@@ -131,7 +142,7 @@ def test_engine_workers_and_repetition_change_nothing(build, kind, method):
     assert told(dataset, decide(dataset, method, "threads", 4)) == first
 
 
-@pytest.mark.parametrize(("kind", "method"), [("image", "phash"), ("image", "pixels"), ("file", "exact")])
+@pytest.mark.parametrize(("kind", "method"), PROCESSES)
 def test_processes_decide_like_threads(build, kind, method):
     dataset = build(kind, MIXED)
     assert told(dataset, decide(dataset, method, "processes", 2)) == told(dataset, decide(dataset, method))
@@ -289,3 +300,13 @@ def test_the_most_complete_row_stays(tmp_path):
     path.write_text("name,x\nAnna  Maria ,1.0\nanna maria,1.0000000001\nBob,2\nbob,\n")
     dataset = open_dataset(str(path))
     assert dataset.without(decide(dataset, "near").verdicts.dropped()).ids == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "gone"), [("within-class", []), ("across-classes", ["a.bin"]), ("across-splits", ["a.bin"])]
+)
+def test_a_copy_without_a_label_goes_for_one_that_has_a_label(build, scope, gone):
+    dataset = build("file", {"a": 1, "cat/b": 1, "cat/c": 2, "dog/d": 3, "dog/e": 4})
+    outcome = decide(dataset, "exact", scope=scope)
+    assert dataset.source.ids(outcome.verdicts.dropped()) == gone
+    assert all(reason == "duplicate" for reason in outcome.verdicts.reason)

@@ -1,6 +1,7 @@
 """Who looks like whom: the ways of `dedup` to recognise a copy, one function for each kind of evidence."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.config.registry import load
@@ -61,6 +62,28 @@ FINDERS: dict[str, dict[str, str]] = {
 """Kind of data -> method -> its function, loaded when it runs. The first method of a kind is what `auto` means."""
 
 
+_HASHES = {"phash", "dhash", "ahash", "whash", "colorhash"}
+_SHINGLED = {"minhash", "simhash"}
+_VECTORS = {"embedding", "cluster"}
+HEEDED = {
+    "max_distance": _HASHES | {"simhash"},
+    "min_correlation": _HASHES,
+    "level": {"phash"},
+    "invariance": _HASHES,
+    "decode": _HASHES,
+    "verify": _HASHES | {"simhash", "fingerprint"},
+    "similarity": _SHINGLED | _VECTORS | {"sorted-neighbourhood", "fingerprint"},
+    "shingles": _SHINGLED,
+    "shingle_size": _SHINGLED,
+    "sort_by": {"sorted-neighbourhood"},
+    "window": {"sorted-neighbourhood"},
+    "encoder": _VECTORS,
+    "clustering": {"cluster"},
+    "tolerance": {"near"},
+}
+"""Settings that only some methods heed; a report says of a setting that was given in vain."""
+
+
 def find(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Look for copies with the method that the settings name.
 
@@ -78,4 +101,14 @@ def find(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Lik
     if settings.prefer == "newest" and pool.kind == "row":
         raise ConfigError("dedup: prefer newest needs files, rows have no time; choose first or largest")
     finder: Finder = load(finders[method])
-    return finder(pool, settings.model_copy(update={"method": method}), context, stack)
+    likeness = finder(pool, settings.model_copy(update={"method": method}), context, stack)
+    idle = [name for name in sorted(settings.model_fields_set) if not _heeded(settings, name, method)]
+    if not idle:
+        return likeness
+    return replace(likeness, metrics={**likeness.metrics, "without_effect": {"method": method, "settings": idle}})
+
+
+def _heeded(settings: Dedup, name: str, method: str) -> bool:
+    """Whether a setting that was given changes anything, or is as it would be anyway."""
+    is_default = getattr(settings, name) == Dedup.model_fields[name].default
+    return is_default or name not in HEEDED or method in HEEDED[name]

@@ -58,6 +58,7 @@ class Likeness:
         floor: the least agreement of copies.
         floor_name: the setting that `floor` comes from, and `threshold_name` that of the threshold.
         confirm: the last word on pairs that passed, costly; asked only for pairs that a decision hangs on.
+        dear: whether `measure` costs so much that pairs which no decision hangs on are left unmeasured, if many.
         similar: whether scores are told as similarities, one less the distance.
         metrics: figures for the report.
     """
@@ -72,6 +73,7 @@ class Likeness:
     threshold_name: str = ""
     floor_name: str = ""
     confirm: Confirm | None = None
+    dear: bool = False
     similar: bool = False
     metrics: Mapping[str, Any] = field(default_factory=dict)
 

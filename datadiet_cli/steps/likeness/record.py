@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.duplicates import Candidates, Ints, pairs_between
-from datadiet_cli.outcome import FOREIGN, Comparisons
+from datadiet_cli.outcome import FOREIGN, Comparisons, unique
 from datadiet_cli.steps.likeness.base import Likeness, Measured
 from datadiet_cli.steps.likeness.pool import Pool
 
 MOST_PAIRS = 200_000
 """Candidate pairs up to which all are measured and kept; a decision over more cannot be replayed."""
+MOST_DEAR_PAIRS = 1_000
+"""Pairs beyond those that were asked for, up to which all are measured where measuring is dear."""
 MOST_LOOKS = 500
 """Pairs that get a last look, costly as it is, only so that another threshold finds them looked at."""
 CLOSEST = 10
@@ -33,7 +35,8 @@ class Recorder:
         self._pool, self._likeness = pool, likeness
         self._parts: list[tuple[Ints, Ints, Measured, _Looks]] = []
         # Where only equality counts there is no threshold to move, hence nothing to remember.
-        self._keeps = bool(likeness.threshold_name) and _count(likeness.candidates) <= MOST_PAIRS
+        self._total = _count(likeness.candidates)
+        self._keeps = bool(likeness.threshold_name) and self._total <= MOST_PAIRS
 
     def accept(self, a: Ints, b: Ints) -> NDArray[np.float64]:
         """Distances of pairs, NaN where a pair is no copies."""
@@ -62,9 +65,9 @@ class Recorder:
         """The comparisons, if they are all there, and the closest calls for the report."""
         if not self._keeps:
             return None, {}
-        self._complete()
+        complete = self._complete()
         a, b, measured, looks = self._joined()
-        return self._comparisons(a, b, measured, looks), self._closest(a, b, measured, looks)
+        return self._comparisons(a, b, measured, looks, complete), self._closest(a, b, measured, looks)
 
     def _look(self, a: Ints, b: Ints, passed: NDArray[np.bool_]) -> _Looks:
         if self._likeness.confirm is None:
@@ -75,10 +78,12 @@ class Recorder:
             looks[todo] = np.where(self._likeness.confirm(a[todo], b[todo]), YES, NO)
         return looks
 
-    def _complete(self) -> None:
-        """Measure the candidates that no decision hung on; another threshold may ask for them."""
+    def _complete(self) -> bool:
+        """Measure the candidates that no decision hung on, for another threshold may; whether all are measured now."""
         everyone = np.ones(len(self._pool), dtype=bool)
         known = np.concatenate([self._key(a, b) for a, b, *_ in self._parts] or [np.empty(0, np.int64)])
+        if self._likeness.dear and self._total > len(unique(known)) + max(MOST_DEAR_PAIRS, len(known)):
+            return False
         looked = 0
         for a, b in pairs_between(self._likeness.candidates, everyone, everyone):
             new = (a < b) & ~(self._pool.foreign[a] & self._pool.foreign[b])
@@ -89,6 +94,7 @@ class Recorder:
             looked += int(passed.sum())
             looks = self._look(one, other, passed if looked <= MOST_LOOKS else np.zeros_like(passed))
             self._parts.append((one, other, measured, looks))
+        return True
 
     def _key(self, a: Ints, b: Ints) -> Ints:
         return a * len(self._pool) + b
@@ -106,7 +112,7 @@ class Recorder:
         kept = Measured(*(column[first] for column in measured))
         return a[first], b[first], kept, looks[first]
 
-    def _comparisons(self, a: Ints, b: Ints, measured: Measured, looks: _Looks) -> Comparisons:
+    def _comparisons(self, a: Ints, b: Ints, measured: Measured, looks: _Looks, complete: bool) -> Comparisons:
         like, own = self._likeness, len(self._pool.dataset)
         rows = np.concatenate([self._pool.dataset.rows, FOREIGN - np.arange(len(self._pool) - own)])
         return Comparisons(
@@ -123,6 +129,7 @@ class Recorder:
             threshold_name=like.threshold_name,
             floor_name=like.floor_name,
             similar=like.similar,
+            complete=complete,
         )
 
     def _closest(self, a: Ints, b: Ints, measured: Measured, looks: _Looks) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def columns_of(pool: Pool, settings: Dedup) -> list[str]:
     Raises:
         InputError: a table has no such column.
     """
-    columns = list(settings.columns or pool.features)
+    columns = list(dict.fromkeys(settings.columns or pool.features))
     pool.require(columns)
     return columns
 

@@ -119,7 +119,7 @@ def by_simhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     better = _preference(pool, settings, columns, sketches.lengths)
     nodes = _Nodes(pool, sketches, np.column_stack([sketches.digests, sketches.simhash]), better)
     hashes = sketches.simhash
-    reach = min(settings.max_distance + 1, 64)
+    reach = min(settings.distance + 1, 64)
     values = hashes[nodes.first]
     edges = _within(values, reach, context) if len(values) else NO_EDGES
     verified = _jaccards(items, edges, nodes, recipe, context) if settings.verify else np.full(len(edges), np.nan)
@@ -134,7 +134,7 @@ def by_simhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     return Likeness(
         Candidates(nodes.node, edges),
         measure,
-        float(settings.max_distance),
+        float(settings.distance),
         better,
         sketches.causes,
         reach=float(reach),
