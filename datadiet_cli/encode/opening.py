@@ -33,6 +33,10 @@ CAUSES = {
 }
 
 
+class EmptyError(Exception):
+    """A file has no bytes."""
+
+
 class BombError(Exception):
     """A picture has more pixels than the user allows."""
 
@@ -41,6 +45,8 @@ def cause_of(error: Exception) -> str:
     """The cause code for what Pillow raised on a file."""
     if isinstance(error, BombError | Image.DecompressionBombError):
         return "bomb"
+    if isinstance(error, EmptyError):
+        return "empty"
     if isinstance(error, EOFError):
         return "truncated"
     if isinstance(error, UnidentifiedImageError):
@@ -81,6 +87,8 @@ def open_picture(path: str, max_pixels: int) -> Image.Image:
 
 def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; a picture with unreadable EXIF data is as good as one without."""
+    if image.format in ("JPEG", "MPO") and not {"exif", "xmp"} & image.info.keys():
+        return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged EXIF data raises anything

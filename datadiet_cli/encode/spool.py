@@ -25,10 +25,13 @@ class Spool:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def put(self, start: int, rows: NDArray[np.uint8]) -> None:
-        """Store rows from position `start` on."""
-        self._file.seek(start * self._width)
-        self._file.write(np.ascontiguousarray(rows).tobytes())
+    def put(self, positions: NDArray[np.int64], rows: NDArray[np.uint8]) -> None:
+        """Store the rows of these positions, (k,) ascending; runs of neighbours are written in one go."""
+        rows = np.ascontiguousarray(rows).reshape(len(positions), self._width)
+        for run in np.split(np.arange(len(positions)), np.flatnonzero(np.diff(positions) != 1) + 1):
+            if len(run):
+                self._file.seek(int(positions[run[0]]) * self._width)
+                self._file.write(rows[run[0] : run[-1] + 1].tobytes())
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Fetch rows, (k, ...) uint8, in the order asked."""

@@ -15,6 +15,8 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.turns import TURNS, turned, turned_coefficients
+
 Gray = NDArray[np.uint8]
 Hashes = NDArray[np.uint64]
 _Number = TypeVar("_Number", bound=np.generic)
@@ -49,9 +51,21 @@ def phash(gray: Gray) -> Hashes:
     Returns:
         (n,) uint64 of 64 bits.
     """
-    # Integers, because sums of floats depend on the order in which a BLAS adds: on the CPU, and on n.
-    coefficients = _COSINES @ gray.astype(np.int64) @ _COSINES.T
-    return _above_median(coefficients.reshape(len(gray), 64))
+    return above_median(_coefficients(gray))
+
+
+def above_median(values: NDArray[np.int32] | NDArray[np.int64]) -> Hashes:
+    """Hash 64 values each by whether they exceed their median, the mean of the two in the middle.
+
+    Args:
+        values: (n, 64) or (n, 8, 8), whole numbers.
+
+    Returns:
+        (n,) uint64.
+    """
+    flat = values.reshape(len(values), 64)
+    middle = np.partition(flat, [31, 32], axis=1)[:, 31:33]
+    return _pack(2 * flat > middle.sum(axis=1, keepdims=True))
 
 
 def dhash(gray: Gray) -> Hashes:
@@ -91,7 +105,7 @@ def whash(gray: Gray) -> Hashes:
     Returns:
         (n,) uint64 of 64 bits.
     """
-    return _above_median(_block_sums(gray, 8).reshape(len(gray), 64))
+    return above_median(_block_sums(gray, 8).reshape(len(gray), 64))
 
 
 def colorhash(rgb: NDArray[np.uint8]) -> Hashes:
@@ -149,26 +163,27 @@ def sharpness(gray: Gray) -> NDArray[np.float64]:
     return np.divide(_variance(around - 4 * p[:, 1:-1, 1:-1]), contrast, out=np.zeros(len(gray)), where=contrast > 0)
 
 
-def bandpass(gray: Gray) -> NDArray[np.float32]:
-    """Take the detail out of pictures: what remains without their 16x16 means.
-
-    The dot product of two rows is the correlation of the details of two pictures, from -1 to 1. Pictures that
-    merely share a hash, that is their coarse structure, correlate little.
+def turned_hashes(name: str, thumbnail: Gray, lying: Gray) -> Hashes:
+    """Hash pictures in the eight orientations of `turns`.
 
     Args:
-        gray: (n, 64, 64) uint8.
+        name: a kind of hash.
+        thumbnail: (n, height, width[, 3]) uint8, as that hash wants it.
+        lying: (n, width, height[, 3]) uint8, a thumbnail of the same pictures with its sides exchanged.
 
     Returns:
-        (n, 4096) float32, rows of mean 0 and length 1; all 0 for a picture without detail.
+        (n, 8) uint64; all the same for `colorhash`, which does not see where colours are.
     """
-    # The means are interpolated bilinearly: with steps instead, every slope would leave the same saw-tooth.
-    # In units of 1/1024: 16 pixels a mean, and weights of 1/8 along each axis.
-    coarse = _upsample(_upsample(_block_sums(gray, 4)).transpose(0, 2, 1)).transpose(0, 2, 1)
-    detail = _flat(1024 * gray.astype(np.int32) - coarse)
-    length = np.sqrt(_variance(detail) * detail.shape[1])[:, None]
-    centred = detail - detail.mean(axis=1, keepdims=True)
-    rows: NDArray[np.float64] = np.divide(centred, length, out=np.zeros(detail.shape), where=length > 0)
-    return rows.astype(np.float32)
+    if name == "phash":
+        # The frequencies of a turned picture are those of the picture, so nothing has to be done twice.
+        coefficients = _coefficients(thumbnail)
+        turns = [above_median(turned_coefficients(coefficients, turn)) for turn in range(TURNS)]
+    elif name == "colorhash":
+        turns = [colorhash(thumbnail)] * TURNS
+    else:
+        function = HASHES[name].function
+        turns = [function(turned(lying if turn & 4 else thumbnail, turn)) for turn in range(TURNS)]
+    return np.stack(turns, axis=1)
 
 
 HASHES: dict[str, Hash] = {
@@ -221,10 +236,11 @@ def _pack(bits: NDArray[np.bool_]) -> Hashes:
     return np.packbits(padded, axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def _above_median(values: NDArray[np.int32] | NDArray[np.int64]) -> Hashes:
-    """Hash (n, 64) values by whether they exceed their median, the mean of the two in the middle."""
-    middle = np.partition(values, [31, 32], axis=1)[:, 31:33]
-    return _pack(2 * values > middle.sum(axis=1, keepdims=True))
+def _coefficients(gray: Gray) -> NDArray[np.int64]:
+    """(n, 8, 8) low frequencies of (n, 32, 32) pictures."""
+    # Integers, because sums of floats depend on the order in which a BLAS adds: on the CPU, and on n.
+    coefficients: NDArray[np.int64] = _COSINES @ gray.astype(np.int64) @ _COSINES.T
+    return coefficients
 
 
 def _block_sums(gray: Gray, side: int) -> NDArray[np.int32]:
@@ -233,14 +249,6 @@ def _block_sums(gray: Gray, side: int) -> NDArray[np.int32]:
     blocks = gray.reshape(n, height // side, side, width // side, side)
     sums: NDArray[np.int32] = blocks.sum(axis=4, dtype=np.int32).sum(axis=2, dtype=np.int32)
     return sums
-
-
-def _upsample(coarse: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Stretch the last axis four times linearly, in eighths; beyond the ends it stays constant."""
-    before = np.concatenate([coarse[..., :1], coarse[..., :-1]], axis=-1)
-    after = np.concatenate([coarse[..., 1:], coarse[..., -1:]], axis=-1)
-    fine = [3 * before + 5 * coarse, before + 7 * coarse, 7 * coarse + after, 5 * coarse + 3 * after]
-    return np.stack(fine, axis=-1).reshape(*coarse.shape[:-1], 4 * coarse.shape[-1])
 
 
 def _variance(values: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -44,6 +44,11 @@ def clustered(draw):
     return centres[rng.integers(0, len(centres), n)] ^ (noise & draw(st.sampled_from([2**64 - 1, 0xFFFF, 0])))
 
 
+def planned(hashes, radius):
+    n = len(hashes)
+    return hamming_plan.plan(hamming_plan.sample_differences(hamming._columns(hashes)), n * (n - 1) / 2, n, radius)
+
+
 @pytest.fixture(params=["as planned", "always by chunks"])
 def planning(request, monkeypatch):
     if request.param == "always by chunks":
@@ -87,9 +92,10 @@ class TestPairsWithin:
         count = data.draw(st.integers(1 + radius // 3, radius + 1))
         least, more = divmod(radius + 1 - count, count)
         columns = hamming._columns(hashes)
-        plan, _ = hamming._deal(hamming._sample_differences(columns), [least + (c < more) for c in range(count)])
+        differ = hamming_plan.sample_differences(columns)
+        plan, _ = hamming_plan._deal(differ, [least + (c < more) for c in range(count)])
         with hamming.ThreadPoolExecutor(1) as threads:
-            parts = [p for turn in range(count) for p in hamming._search(columns, radius, plan, turn, threads)]
+            parts = [p for turn in range(count) for p in hamming._search(columns, columns, radius, plan, turn, threads)]
         expected = compared_one_by_one(hashes, radius)
         assert np.sort(np.concatenate(parts)).tolist() == (expected[:, 0] * len(hashes) + expected[:, 1]).tolist()
 
@@ -118,7 +124,7 @@ class TestPairsWithin:
         rng = np.random.default_rng(3)
         hashes = np.unique(near_copies(rng, 150_000, 15_000, 6))
         rng.shuffle(hashes)
-        assert hamming._plan(hamming._columns(hashes), 6) is not None
+        assert planned(hashes, 6) is not None
         found = pairs_within(hashes, 6)
         assert distances(hashes[found[:, 0]], hashes[found[:, 1]]).max() <= 6
         assert np.array_equal(found, np.unique(found, axis=0))
@@ -131,7 +137,7 @@ class TestPairsWithin:
     def test_a_constant_chunk_of_bits_does_not_mean_comparing_all(self):
         """200 000 hashes in one bucket of 16 bits would be 2e10 candidates, and memory for none of them."""
         hashes = np.unique(near_copies(np.random.default_rng(4), 200_000, 20_000, 4) & ~np.uint64(0xFFFF << 16))
-        plan = hamming._plan(hamming._columns(hashes), 4)
+        plan = planned(hashes, 4)
         used = {bit for chunk in plan for bit in chunk.bits}
         assert not used & set(range(16, 32))
         found = pairs_within(hashes, 4)
@@ -147,9 +153,9 @@ class TestPairsWithin:
         hashes = rng.integers(0, 2**64, 400, dtype=np.uint64)
         hashes[:300] &= np.uint64(0xFFF)
         columns = hamming._columns(hashes)
-        buckets = hamming._sort_into_buckets(columns, hamming._Chunk(tuple(range(40, 56)), 1))
+        buckets = hamming._sort_into_buckets(columns, hamming_plan.Chunk(tuple(range(40, 56)), 1))
         for mask in (0, 1 << 3):
-            blocks = list(hamming._candidates(buckets, mask))
+            blocks = list(hamming._candidates(buckets, buckets, mask))
             assert all(len(one) == len(other) <= 64 for one, other in blocks)
             found = {tuple(sorted(pair)) for one, other in blocks for pair in zip(one, other, strict=True)}
             assert sum(len(one) for one, _ in blocks) == len(found)
@@ -181,3 +187,38 @@ class TestPairsWithin:
         for shape in [(), (3, 0), (2, 2, 2)]:
             with pytest.raises(ValueError, match="shape"):
                 pairs_within(np.zeros(shape, dtype=np.uint64), 1)
+
+
+class TestPairsBetween:
+    def compared(self, one, other, radius):
+        rows, others = (h if h.ndim == 2 else h[:, None] for h in (one, other))
+        apart = np.bitwise_count(rows[:, None] ^ others[None]).sum(axis=2, dtype=np.int64)
+        return np.argwhere(apart <= radius)
+
+    @given(clustered(), st.integers(0, 70), st.integers(0, 70), st.integers(0, 20))
+    @settings(max_examples=60)
+    def test_equal_brute_force(self, hashes, cut, start, radius):
+        one, other = hashes[:cut], hashes[start:]
+        assert pairs_between(one, other, radius).tolist() == self.compared(one, other, radius).tolist()
+
+    @pytest.mark.parametrize("words", [1, 3])
+    @pytest.mark.parametrize("radius", [0, 3, 10])
+    @pytest.mark.parametrize("workers", [1, 4])
+    def test_medium_sets_equal_brute_force(self, words, radius, workers, planning):
+        hashes = near_copies(np.random.default_rng(radius), 2500, 1000, radius + 2, words)
+        one, other = hashes[:1000], hashes[800:]
+        expected = self.compared(one, other, radius)
+        assert len(expected) > 200
+        assert np.array_equal(pairs_between(one, other, radius, workers), expected)
+
+    def test_nothing_to_compare(self, planning):
+        none, some = np.empty(0, dtype=np.uint64), np.zeros(3, dtype=np.uint64)
+        assert pairs_between(none, some, 5).shape == (0, 2)
+        assert pairs_between(some, none, 5).shape == (0, 2)
+        assert len(pairs_between(some, some, 0)) == 9, "with itself, too: these are two sets"
+
+    def test_refuses_what_is_no_pair_of_sets(self):
+        with pytest.raises(ValueError, match="negative"):
+            pairs_between(np.zeros(2, np.uint64), np.zeros(2, np.uint64), -1)
+        with pytest.raises(ValueError, match="words"):
+            pairs_between(np.zeros((2, 2), np.uint64), np.zeros(2, np.uint64), 1)
