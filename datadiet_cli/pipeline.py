@@ -18,11 +18,11 @@ from datadiet_cli.config.registry import STEPS, load
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.open import open_dataset, state_of
-from datadiet_cli.data.publish import Stage, check_output
+from datadiet_cli.data.publish import Stage, check_apart, check_output
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.tables import TableFormat
-from datadiet_cli.encode.cache import Cache, NoCache
+from datadiet_cli.encode.cache import Cache, NoCache, cache_folder
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
@@ -109,8 +109,8 @@ def execute(request: Request, progress: Progress) -> Result:
     common = request.common
     _check_device(common.device)
     dataset = open_dataset(request.input, reading_of(common))
-    others = [state_of(path) for step in request.steps for path in step.settings.reads()]
-    state = key_of(dataset.source.signature(), others)
+    read = [path for step in request.steps for path in step.settings.reads()]
+    state = key_of(dataset.source.signature(), [state_of(path) for path in read])
     key = _key(request, state)
     if request.output is not None:
         earlier = None if request.rerun else _up_to_date(request.output, key)
@@ -118,6 +118,8 @@ def execute(request: Request, progress: Progress) -> Result:
             return _as_before(request, dataset, state, earlier, progress)
         for place in (*_intermediate(request), request.output):
             check_output(request.input, place, force=request.force or _ours(request))
+            for path in read:
+                check_apart(path, place, path)
         _check_suffix(request)
     final, results = _compute(request, dataset, state, progress)
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
@@ -205,7 +207,7 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
 def _compute(request: Request, dataset: Dataset, state: str, progress: Progress) -> tuple[Dataset, list[StepResult]]:
     common = request.common
-    remembered = Cache(request.environment) if common.cache else NoCache()
+    remembered = Cache(request.environment) if _remembers(request) else NoCache()
     with Engine(common.engine, common.workers) as engine, remembered as cache:
         context = Context(
             engine,
@@ -218,6 +220,12 @@ def _compute(request: Request, dataset: Dataset, state: str, progress: Progress)
             replay=request.replay,
         )
         return _steps(request, dataset, state, context)
+
+
+def _remembers(request: Request) -> bool:
+    """Whether to use the cache: not if it lies in INPUT, which is never written to."""
+    folder, source = (os.path.realpath(p) for p in (cache_folder(request.environment), request.input))
+    return request.common.cache and not (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep)
 
 
 def _ids_gone(before: Dataset, after: Dataset) -> list[str]:
@@ -237,7 +245,7 @@ def _check_suffix(request: Request) -> None:
 
 
 def _steps(request: Request, dataset: Dataset, state: str, context: Context) -> tuple[Dataset, list[StepResult]]:
-    memory = Memory(request.environment, enabled=request.common.cache and request.replay is None)
+    memory = Memory(request.environment, enabled=_remembers(request) and request.replay is None)
     opened = _opening(dataset)
     results = [StepResult("open", {}, len(dataset), opened, 0.0)]
     current = dataset.without(opened.verdicts.dropped())

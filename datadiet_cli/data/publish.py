@@ -34,7 +34,7 @@ def check_output(source: str, output: str, *, force: bool) -> None:
     """
     if os.path.basename(output.rstrip("/")) in ("", ".", ".."):
         raise OutputError(f"OUTPUT is {output!r}; name the folder or file itself")
-    _check_overlap(source, output)
+    check_apart(source, output, "INPUT")
     _check_occupied(output, force)
     check_folder(output)
     longest = os.pathconf(_parent(output), "PC_NAME_MAX") - len(LONGEST_ENDING)
@@ -55,14 +55,24 @@ def check_folder(path: str) -> None:
         raise OutputError(f"{path}: its folder {parent} cannot be written; give write permission")
 
 
-def _check_overlap(source: str, output: str) -> None:
+def check_apart(source: str, output: str, name: str) -> None:
+    """Refuse an OUTPUT that would replace what is read, or be found in it.
+
+    Args:
+        source: what is read.
+        output: OUTPUT.
+        name: of the source, for the message.
+
+    Raises:
+        OutputError: one lies inside the other.
+    """
     real_source, real_output = os.path.realpath(source), os.path.realpath(output)
     if real_source == real_output:
-        raise OutputError(f"{output}: OUTPUT is INPUT; name another folder or file")
+        raise OutputError(f"{output}: OUTPUT is {name}; name another folder or file")
     if real_output.startswith(real_source + os.sep):
-        raise OutputError(f"{output}: OUTPUT lies inside INPUT; name a place outside {source}")
+        raise OutputError(f"{output}: OUTPUT lies inside {name}; name a place outside {source}")
     if real_source.startswith(real_output + os.sep):
-        raise OutputError(f"{output}: OUTPUT holds INPUT; name another place")
+        raise OutputError(f"{output}: OUTPUT holds {name}; name another place")
 
 
 def _check_occupied(output: str, force: bool) -> None:

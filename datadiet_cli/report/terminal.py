@@ -1,9 +1,11 @@
 """What people see on stderr: progress bars and a short summary. Names are text, never markup, never control codes."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+SKIPPED_SHOWN = 5
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
@@ -51,6 +53,9 @@ def summary(document: Mapping[str, Any]) -> str:
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
     lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
     for step in told:
+        lost = step["metrics"].get("against_unreadable")
+        if lost:
+            lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")
         idle = step["metrics"].get("without_effect")
         if idle:
             verb = "has" if len(idle["settings"]) == 1 else "have"
@@ -60,6 +65,8 @@ def summary(document: Mapping[str, Any]) -> str:
     lines.append(f"  {'removed':<10} {removed:,}{share}, {size_in_words(before['bytes'] - after['bytes'])}")
     if figures["unreadable"]:
         lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
+    if before.get("skipped"):
+        lines.append(f"  {'skipped':<10} {_skipped(before['skipped'])}")
     for gate in document["gates"]:
         word = "passed" if gate["passed"] else "FAILED"
         value = f"{gate['value']:.2%}" if gate["limit"].endswith("%") else f"{gate['value']:,}"
@@ -85,6 +92,14 @@ def _step(step: Mapping[str, Any]) -> str:
         said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         parts.append(f"{_DONE.get(action, action)} {said}")
     return "; ".join(parts) or "nothing found"
+
+
+def _skipped(paths: Sequence[str]) -> str:
+    """Files that go missing without a verdict, since they are no samples: labels, say, or tables."""
+    what = "cannot be copied, and OUTPUT lacks"
+    shown = ", ".join(printable(path) for path in paths[:SKIPPED_SHOWN])
+    more = f" and {len(paths) - SKIPPED_SHOWN:,} more" if len(paths) > SKIPPED_SHOWN else ""
+    return f"{_plural(len(paths), 'file')} {what} {'it' if len(paths) == 1 else 'them'}: {shown}{more}"
 
 
 _DONE = {"drop": "dropped", "flag": "flagged", "relabel": "relabelled", "impute": "imputed", "add": "added"}

@@ -6,6 +6,7 @@ leaks and goes; copies of the same label form groups around the sample that is k
 are conflicts. Evaluation samples are never dropped, only flagged.
 """
 
+import os
 from contextlib import ExitStack
 
 import numpy as np
@@ -59,14 +60,22 @@ def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
     rank = np.full(int(dataset.rows.max(initial=-1)) + 1, 0, dtype=np.int64)
     rank[dataset.rows] = likeness.rank[: len(dataset)]
     verdicts = keep_classes(dataset, verdicts, rank)
-    metrics = {**_metrics(verdicts, likeness), **calls}
+    metrics = {**_metrics(verdicts, likeness), **_uncompared(pool, likeness), **calls}
     return Outcome(verdicts, metrics, comparisons=comparisons).with_names(pool.names[len(dataset) :])
+
+
+def _uncompared(pool: Pool, likeness: Likeness) -> dict[str, int]:
+    """How many samples of other datasets could not be read; a sample of theirs may hide among them."""
+    lost = int(((likeness.causes != None) & pool.foreign).sum())  # noqa: E711 - elementwise
+    return {"against_unreadable": lost} if pool.others else {}
 
 
 def _others(dataset: Dataset, settings: Dedup, context: Context) -> tuple[Dataset, ...]:
     """The datasets to hold against."""
     opened = []
     for path in settings.against or ():
+        if os.path.realpath(path) == os.path.realpath(dataset.source.path):
+            raise InputError(f"{path}: --against is INPUT itself, of which nothing would be left; name another dataset")
         other = open_dataset(path, context.reading.of_another())
         if other.kind != dataset.kind:
             raise InputError(

@@ -74,6 +74,11 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     assert normalised_texts(paths, None) == ["abc", None, None, None]
 
 
+def test_every_cause_has_words():
+    assert set(texts.meanings(None)) == set(texts.CAUSES)
+    assert texts.meanings("latin-1")["not-text"] == "the bytes are no latin-1; --encoding names another"
+
+
 def test_a_mark_alone_is_a_blank_text(tmp_path):
     assert read(tmp_path, codecs.BOM_UTF8) == [""]
 

@@ -75,3 +75,42 @@ def test_the_gate_on_contamination(datadiet, tmp_path):
     pipeline = tmp_path / "p.yaml"
     pipeline.write_text(f"input: {raw}\nsteps:\n  - dedup: {{against: [{known}]}}\nexpect: {{contaminated: '== 0'}}\n")
     assert datadiet("run", pipeline, "--dry-run").code == 1
+
+
+@pytest.mark.parametrize("place", ["known", "known/out", "."])
+def test_output_never_touches_another_dataset(datadiet, tmp_path, place, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = write(tmp_path / "raw", {"a.bin": b"A", "b.bin": b"B"})
+    known = write(tmp_path / "known", {"x.bin": b"A"})
+    before = tree_digest(known)
+    done = datadiet("dedup", raw, place, "--force", "--against", known)
+    assert done.code == 2
+    assert "OUTPUT" in done.complaint
+    assert tree_digest(known) == before
+
+
+def test_against_input_itself_is_a_mistake(datadiet, tmp_path):
+    raw = write(tmp_path / "raw", {"a.bin": b"A", "b.bin": b"B"})
+    (tmp_path / "link").symlink_to(raw)
+    for path in (raw, tmp_path / "link"):
+        done = datadiet("dedup", raw, "--dry-run", "--against", path)
+        assert done.code == 2
+        assert "INPUT itself" in done.complaint
+
+
+def test_what_could_not_be_compared_is_said(datadiet, tmp_path):
+    raw = class_folders(tmp_path / "raw", {"a.png": 1, "b.png": 2})
+    known = class_folders(tmp_path / "known", {"x.png": 3})
+    (known / "broken.png").write_bytes(b"no picture")
+    done = datadiet("dedup", raw, tmp_path / "out", "--against", known)
+    assert done.code == 0
+    assert "1 sample of other datasets could not be read" in done.err
+    assert report_of(tmp_path / "out")["steps"][1]["metrics"]["against_unreadable"] == 1
+
+
+def test_a_cache_inside_input_is_done_without(datadiet, tmp_path, monkeypatch):
+    raw = class_folders(tmp_path / "raw", {"a.png": 1, "b.png": 1})
+    monkeypatch.setenv("DATADIET_CACHE_DIR", str(raw / ".cache"))
+    before = tree_digest(raw)
+    assert datadiet("dedup", raw, tmp_path / "out").code == 0
+    assert tree_digest(raw) == before

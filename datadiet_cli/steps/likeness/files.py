@@ -1,5 +1,6 @@
 """Copies among files: equal bytes."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.content import HEAD, digest_files, same_bytes
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
@@ -15,9 +17,16 @@ from datadiet_cli.steps.likeness.pool import Pool
 # Reading a small file is so quick that handing it to another thread costs as much; so hand over many.
 FILES_AT_ONCE = 512
 
+CAUSES = {"empty": "the file is empty", "unreachable": "the file cannot be opened"}
+
 
 def by_content(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
-    """Equal files: by size, then by digest of the head, then of all, then byte for byte against the witness."""
+    """Equal files: by size, then by digest of the head, then of all, then byte for byte against the witness.
+
+    Raises:
+        ConfigError: columns were named.
+    """
+    refuse_columns(pool, settings)
     paths = np.array(pool.paths, dtype=object)
     size = pool.bytes
     causes = np.full(len(pool), None, dtype=object)
@@ -35,7 +44,8 @@ def by_content(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         same = [found for _, found in context.engine.map(same_bytes, pairs, chunk=FILES_AT_ONCE)]
         return Measured.of(np.where(np.concatenate(same), 0.0, np.nan) if same else np.empty(0))
 
-    return Likeness(Candidates(node, NO_EDGES), measure, 0.0, file_preference(pool, settings), causes)
+    better = file_preference(pool, settings)
+    return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, in_words(causes, CAUSES))
 
 
 def _divide_by_digest(
@@ -61,7 +71,29 @@ def file_preference(pool: Pool, settings: Dedup) -> list[NDArray[np.generic]]:
     """Keys of preference among files, as far as they need no decoding."""
     if settings.prefer == "first":
         return []
-    length = np.array([len(name) for name in pool.names], dtype=np.int64)
     if settings.prefer == "newest":
-        return [-pool.modified, length]
-    return [-pool.bytes, length]
+        return [-pool.modified, name_lengths(pool)]
+    return [-pool.bytes, name_lengths(pool)]
+
+
+def name_lengths(pool: Pool) -> Ints:
+    """(n,) int64, the characters of each id: of files that are alike otherwise the one with the shorter path stays."""
+    return np.array([len(name) for name in pool.names], dtype=np.int64)
+
+
+def refuse_columns(pool: Pool, settings: Dedup) -> None:
+    """Check that no columns are named for files.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if settings.columns is not None:
+        raise ConfigError(f"dedup: --columns needs a table, and {pool.dataset.source.path} is a folder of files")
+
+
+def in_words(causes: NDArray[np.object_], words: Mapping[str, str]) -> NDArray[np.object_]:
+    """Causes as people read them: the code, a colon, and what it means; None stays."""
+    told = np.full(len(causes), None, dtype=object)
+    for i in np.flatnonzero(causes != None).tolist():  # noqa: E711 - elementwise
+        told[i] = f"{causes[i]}: {words[causes[i]]}"
+    return told

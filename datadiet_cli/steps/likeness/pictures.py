@@ -45,6 +45,7 @@ def by_picture(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         threshold_name="max_distance",
         floor_name="min_correlation" if settings.verify else "",
         confirm=pairs.confirm if settings.verify else None,
+        dear=settings.verify,
         metrics=metrics,
     )
 

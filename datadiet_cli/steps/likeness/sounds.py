@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.quiet import quiet_libraries
-from datadiet_cli.encode.sounds import LONGEST, Samples, mono_sounds, require_soundfile
+from datadiet_cli.encode.sounds import CAUSES, LONGEST, Samples, mono_sounds, require_soundfile
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.methods.fingerprint import (
     Words,
@@ -21,7 +21,7 @@ from datadiet_cli.methods.fingerprint import (
 from datadiet_cli.methods.fingerprint_search import comparable, likely_pairs, longest_shifts
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
-from datadiet_cli.steps.likeness.files import file_preference
+from datadiet_cli.steps.likeness.files import file_preference, in_words, refuse_columns
 from datadiet_cli.steps.likeness.hearing import Heard, listen_for_samples, listen_for_words
 from datadiet_cli.steps.likeness.pool import Pool
 
@@ -43,8 +43,10 @@ def by_samples(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     """Sounds that decode to the same samples: same rate, channels, length and values, whatever the container.
 
     Raises:
+        ConfigError: columns were named.
         MissingExtraError: the extra that decodes sounds is not installed.
     """
+    refuse_columns(pool, settings)
     require_soundfile("samples")
     heard = listen_for_samples(pool.paths, context)
     readable = heard.readable
@@ -54,7 +56,8 @@ def by_samples(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     def measure(a: Ints, b: Ints) -> Measured:
         return Measured.of(np.zeros(len(a)))
 
-    return Likeness(Candidates(node, NO_EDGES), measure, 0.0, _preference(pool, heard, settings), heard.facts.cause)
+    better = _preference(pool, heard, settings)
+    return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, in_words(heard.facts.cause, CAUSES))
 
 
 def by_fingerprint(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
@@ -63,8 +66,10 @@ def by_fingerprint(pool: Pool, settings: Dedup, context: Context, stack: ExitSta
     Sounds that are silent, too short or too even for a fingerprint are copies of the same samples only.
 
     Raises:
+        ConfigError: columns were named.
         MissingExtraError: the extra that decodes sounds is not installed.
     """
+    refuse_columns(pool, settings)
     require_soundfile("fingerprint")
     paths = pool.paths
     heard = listen_for_words(paths, context)
@@ -108,7 +113,7 @@ def by_fingerprint(pool: Pool, settings: Dedup, context: Context, stack: ExitSta
         measure,
         threshold,
         _preference(pool, heard, settings),
-        heard.facts.cause,
+        in_words(heard.facts.cause, CAUSES),
         threshold_name="similarity",
         confirm=confirm if settings.verify else None,
         similar=True,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.encode.texts import Documents, digest_texts, normalised_texts, taken
+from datadiet_cli.encode.texts import Documents, digest_texts, meanings, normalised_texts, taken
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.methods.hamming import distances, pairs_within
@@ -16,7 +16,7 @@ from datadiet_cli.methods.minhash import Bands, likely_pairs, plan_bands
 from datadiet_cli.methods.shingles import Hashes, Unit, jaccard
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
-from datadiet_cli.steps.likeness.files import file_preference
+from datadiet_cli.steps.likeness.files import file_preference, in_words, name_lengths, refuse_columns
 from datadiet_cli.steps.likeness.pool import Pool
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
 from datadiet_cli.steps.likeness.sketches import AT_ONCE, Recipe, Sketches, shingle_sets, sketch
@@ -72,7 +72,7 @@ def by_normalised(pool: Pool, settings: Dedup, context: Context, stack: ExitStac
         measure,
         0.0,
         better,
-        causes,
+        in_words(causes, meanings(encoding)),
         confirm=confirm,
         metrics=_blank(pool, causes, lengths),
     )
@@ -104,7 +104,7 @@ def by_minhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         lambda a, b: Measured.of(1.0 - shared.of(a, b)),
         1.0 - similarity,
         better,
-        sketches.causes,
+        in_words(sketches.causes, meanings(recipe.encoding)),
         threshold_name="similarity",
         similar=True,
         metrics=metrics,
@@ -136,7 +136,7 @@ def by_simhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         measure,
         float(settings.distance),
         better,
-        sketches.causes,
+        in_words(sketches.causes, meanings(recipe.encoding)),
         reach=float(reach),
         floor=settings.similarity if settings.similarity is not None else DEFAULT_FLOOR,
         threshold_name="max_distance",
@@ -167,10 +167,11 @@ def _documents(pool: Pool, settings: Dedup) -> tuple[Documents, list[str]]:
     """What to read: paths, or a frame of texts; and the columns that are compared.
 
     Raises:
-        ConfigError: the table has no text.
+        ConfigError: the table has no text, or columns of files were named.
         InputError: it has no such column.
     """
     if pool.kind != "row":
+        refuse_columns(pool, settings)
         return pool.paths, []
     import polars as pl
 
@@ -206,7 +207,8 @@ def _preference(pool: Pool, settings: Dedup, columns: list[str], lengths: Ints) 
     longest = [-lengths] if settings.prefer == "largest" else []
     if pool.kind == "row":
         return [*row_preference(pool, columns, settings, compared=True), *longest]
-    return [*longest, *file_preference(pool, settings)]
+    # Bytes tell the encoding and the padding of a text, and nothing of how much it says.
+    return [*longest, name_lengths(pool)] if longest else file_preference(pool, settings)
 
 
 class _Nodes:
