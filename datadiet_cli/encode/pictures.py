@@ -49,7 +49,7 @@ class Pictures:
     Attributes:
         cause: (n,) object, why a file could not be read (a code of `opening.CAUSES`), or None.
         sides: (n, 2) int64, width and height before any scaling, turned upright where asked.
-        colour: (n,) bool, more than gray levels.
+        tones: (n,) uint8, 2 for colours, 1 for gray levels, 0 for black and white only.
         lossless: (n,) bool, by the format.
         animated: (n,) bool, more than one frame, of which only the first is looked at.
         full_hash: (n,) uint64, and unhashed: (n,) bool, too small for that hash; where the sketch asked for it.
@@ -62,7 +62,7 @@ class Pictures:
 
     cause: NDArray[np.object_]
     sides: NDArray[np.int64]
-    colour: NDArray[np.bool_]
+    tones: NDArray[np.uint8]
     lossless: NDArray[np.bool_]
     animated: NDArray[np.bool_]
     full_hash: NDArray[np.uint64]
@@ -80,7 +80,7 @@ class Pictures:
         return cls(
             cause=np.full(n, None, dtype=object),
             sides=np.zeros((n, 2), dtype=np.int64),
-            colour=np.zeros(n, dtype=bool),
+            tones=np.zeros(n, dtype=np.uint8),
             lossless=np.zeros(n, dtype=bool),
             animated=np.zeros(n, dtype=bool),
             full_hash=np.zeros(n, dtype=np.uint64),
@@ -145,7 +145,8 @@ def _sketch_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
         raise EmptyError
     with open_picture(path, sketch.max_pixels) as image:
         width, height = image.size
-        colour, lossless = image.mode not in _GRAY_MODES, image.format not in _LOSSY
+        tones = 0 if image.mode == "1" else 1 if image.mode in _GRAY_MODES else 2
+        lossless = image.format not in _LOSSY
         # A camera's multi-picture file is one photograph with previews.
         animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
         orientation = orientation_of(image) if sketch.upright else 1
@@ -170,7 +171,7 @@ def _sketch_one(path: str, sketch: Sketch, out: Pictures, i: int) -> None:
             _full_hash(upright(image, orientation), sketch.full_hash, out, i)
     # Last, so that a file that failed on the way has no facts.
     out.sides[i] = (height, width) if orientation > 4 else (width, height)
-    out.colour[i], out.lossless[i], out.animated[i] = colour, lossless, animated
+    out.tones[i], out.lossless[i], out.animated[i] = tones, lossless, animated
 
 
 def _thumbnails(image: Image.Image, size: tuple[int, int], out: Pictures, i: int) -> None:
@@ -223,7 +224,7 @@ def _full_hash(image: Image.Image, name: str, out: Pictures, i: int) -> None:
 
 
 def _pixel_digest(path: str, sketch: Sketch) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()  # which CPUs have instructions for
     with open_picture(path, sketch.max_pixels) as image:
         orientation = orientation_of(image) if sketch.upright else 1
         frames = int(getattr(image, "n_frames", 1)) if image.format != "MPO" else 1
@@ -235,7 +236,7 @@ def _pixel_digest(path: str, sketch: Sketch) -> bytes:
             picture = upright(image, orientation)
             digest.update(struct.pack("<II", *picture.size))
             digest.update(np.ascontiguousarray(_canonical(picture)).data)
-    return digest.digest()
+    return digest.digest()[:16]
 
 
 def _canonical(image: Image.Image) -> NDArray[np.generic]:

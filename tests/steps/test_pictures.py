@@ -292,3 +292,15 @@ def test_nothing_is_as_good_as_little(folder):
     for level in ("fast", "thorough"):
         assert len(decide(dataset, level=level).verdicts) == 0
         assert len(decide(dataset.keep(np.zeros(1, dtype=bool)), level=level).verdicts) == 0
+
+
+def test_black_and_white_is_a_poor_copy_however_large(tmp_path, datadiet):
+    root = tmp_path / "in"
+    root.mkdir()
+    photograph = Image.open(Path(__file__).parents[2] / "sample_data/images/train/animal/chelsea-02.jpg").resize(
+        (160, 160)
+    )
+    photograph.save(root / "small.png")
+    photograph.resize((320, 320)).convert("1").save(root / "large.png")
+    ran = datadiet("dedup", root, "--dry-run", "--list", "dropped", "--min-correlation", "0.3")
+    assert ran.ids == ["large.png"]

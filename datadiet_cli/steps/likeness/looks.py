@@ -37,7 +37,7 @@ ROW = np.dtype(
         ("sharpness", np.float64),
         ("cause", np.uint8),
         ("guarded", np.bool_),
-        ("gray", np.bool_),
+        ("tones", np.uint8),
         ("lossy", np.bool_),
     ]
 )
@@ -54,7 +54,7 @@ class Looks:
         digests: (n, 16) uint8, of all pixels; only where guarded, unless the method compares pixels.
         guarded: (n,) bool, flat, animated or with too little detail: only equal pixels make it a copy.
         sides: (n, 2) int64, width and height.
-        gray: (n,) bool; lossy: (n,) bool, by the format.
+        tones: (n,) uint8, 2 for colours, 1 for gray levels, 0 for black and white; lossy: (n,) bool, by the format.
         sharpness: (n,) float64, if asked for.
         contents: (n, 2) uint64, digests of the files; zeros where unknown.
         small: (64, 64) gray pictures.
@@ -65,7 +65,7 @@ class Looks:
     digests: NDArray[np.uint8]
     guarded: NDArray[np.bool_]
     sides: NDArray[np.int64]
-    gray: NDArray[np.bool_]
+    tones: NDArray[np.uint8]
     lossy: NDArray[np.bool_]
     sharpness: NDArray[np.float64]
     contents: NDArray[np.uint64]
@@ -84,7 +84,7 @@ def look(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Loo
         digests=np.zeros((n, 16), dtype=np.uint8),
         guarded=np.zeros(n, dtype=bool),
         sides=np.zeros((n, 2), dtype=np.int64),
-        gray=np.zeros(n, dtype=bool),
+        tones=np.zeros(n, dtype=np.uint8),
         lossy=np.zeros(n, dtype=bool),
         sharpness=np.zeros(n),
         contents=np.zeros((n, 2), dtype=np.uint64),
@@ -115,7 +115,7 @@ def look_at_files(paths: Sequence[str], sketch: Sketch, name: str) -> tuple[NDAr
     found = sketch_files(paths, sketch)
     rows = np.zeros(len(paths), dtype=ROW)
     rows["small"], rows["sides"] = found.small, found.sides
-    rows["gray"], rows["lossy"] = ~found.colour, ~found.lossless
+    rows["tones"], rows["lossy"] = found.tones, ~found.lossless
     rows["guarded"] = found.animated
     if name in HASHES:
         rows["hashes"] = turned_hashes(name, found.thumbnail, found.lying)
@@ -149,6 +149,6 @@ def _keep(looks: Looks, positions: NDArray[np.int64], rows: NDArray[np.void]) ->
     looks.causes[positions] = np.array(_CAUSES, dtype=object)[rows["cause"]]
     looks.hashes[positions], looks.digests[positions] = rows["hashes"], rows["digest"]
     looks.guarded[positions], looks.sides[positions] = rows["guarded"], rows["sides"]
-    looks.gray[positions], looks.lossy[positions] = rows["gray"], rows["lossy"]
+    looks.tones[positions], looks.lossy[positions] = rows["tones"], rows["lossy"]
     looks.sharpness[positions] = rows["sharpness"]
     looks.small.put(positions, rows["small"])

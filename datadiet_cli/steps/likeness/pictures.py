@@ -119,7 +119,8 @@ def _preference(pool: Pool, settings: Dedup, looks: Looks) -> list[NDArray[np.ge
     better = file_preference(pool, settings)
     pixels = looks.sides.prod(axis=1)
     if settings.prefer == "largest":
-        return [-pixels, looks.gray, looks.lossy, *better]
+        # Black and white without grays is a poor copy of a photograph, however large.
+        return [looks.tones == 0, -pixels, looks.tones < 2, looks.lossy, *better]
     if settings.prefer == "sharpest":
         return [-looks.sharpness, -pixels, *better]
     return better
