@@ -165,7 +165,8 @@ def _key(request: Request, state: str) -> str:
     """Digest all that a run depends on; `state` is the signature of INPUT."""
     settings = request.common.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
     place = os.path.realpath(request.input)
-    return key_of(__version__, place, state, settings, request.common.link, _chain(request.steps))
+    replayed = request.replay is not None
+    return key_of(__version__, place, state, settings, request.common.link, _chain(request.steps), replayed)
 
 
 def _chain(steps: list[Step]) -> list[tuple[str, Any]]:

@@ -78,6 +78,12 @@ def test_what_cannot_be_replayed_is_said_in_a_line(datadiet, tmp_path):
         return done.err
 
     assert "run dedup again" in said(report, "--max-distance", "64")
+    datadiet("rethreshold", report, tmp_path / "again", "--max-distance", "3")
+    assert "name the report of the dedup" in said(tmp_path / "again.report.json", "--max-distance", "2")
+    damaged = json.loads(report.read_text())
+    damaged["comparisons"]["pairs"][0] = ["a.png"]
+    (tmp_path / "damaged.report.json").write_text(json.dumps(damaged))
+    assert "damaged" in said(tmp_path / "damaged.report.json", "--max-distance", "3")
     assert "--similarity: did not decide" in said(report, "--similarity", "0.9")
     assert "only equality" in said(tmp_path / "kept.csv.report.json")
     assert "no report" in said(tmp_path / "other.json")
@@ -93,3 +99,21 @@ def test_the_report_shows_the_closest_calls(datadiet, tmp_path):
     assert calls["copies"]
     assert calls["no_copies"], "a candidate just beyond the threshold is shown"
     assert all(call["score"] <= 4 for call in calls["copies"])
+
+
+def test_what_a_rethreshold_made_is_not_up_to_date_for_a_run(datadiet, tmp_path):
+    raw = ladder(tmp_path / "raw")
+    datadiet("dedup", raw, tmp_path / "out")
+    datadiet("rethreshold", tmp_path / "out.report.json", tmp_path / "strict", "--max-distance", "2")
+    done = datadiet("dedup", raw, tmp_path / "strict", "--max-distance", "2", "--force")
+    assert "up to date" not in done.err
+
+
+def test_another_dataset_that_changed_is_noticed(datadiet, tmp_path):
+    raw = ladder(tmp_path / "raw")
+    known = class_folders(tmp_path / "known", {"x.png": 2, "y.png": 7})
+    datadiet("dedup", raw, tmp_path / "out", "--against", known)
+    again = ("rethreshold", tmp_path / "out.report.json", "--max-distance", "2")
+    assert "contamination" in datadiet(*again).err
+    (known / "x.png").unlink()
+    assert "has changed" in datadiet(*again).complaint

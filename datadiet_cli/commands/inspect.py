@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.config.load import load_common
-from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.data.dataset import UNKNOWN, Dataset, Source
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.kinds import suffix
 from datadiet_cli.data.open import open_dataset
@@ -46,7 +46,7 @@ def inspect(path: str, flags: Mapping[str, Any], *, json: bool, quick: bool, qui
 
         with Engine("threads", common.workers) as engine, progress_bars(quiet=quiet) as progress, quiet_libraries():
             facts["unreadable"].update(_undecodable(dataset, engine, common.max_pixels, progress))
-    text = jsonlib.dumps(facts, indent=2) if json else _in_words(facts)
+    text = jsonlib.dumps(facts, indent=2) if json else "\n".join([*_in_words(facts), *_skipped(dataset.source)])
     sys.stdout.write(text + "\n")
     return ExitCode.UNREADABLE if facts["unreadable"] else ExitCode.DONE
 
@@ -79,7 +79,7 @@ def _undecodable(dataset: Dataset, engine: Engine, max_pixels: int, progress: An
     return causes
 
 
-def _in_words(facts: dict[str, Any]) -> str:
+def _in_words(facts: dict[str, Any]) -> list[str]:
     lines = [
         f"{printable(facts['path'])}: {facts['layout']}",
         f"  samples     {facts['samples']:,} ({facts['kind']}), {size_in_words(facts['bytes'])}",
@@ -114,7 +114,18 @@ def _in_words(facts: dict[str, Any]) -> str:
         lines.extend(
             f"    {printable(n)}: {words.get(cause, cause)}" for n, cause in sorted(facts["unreadable"].items())
         )
-    return "\n".join(lines)
+    return lines
+
+
+def _skipped(source: Source) -> list[str]:
+    """Files that are no samples and cannot be copied, such as the labels of an image."""
+    others = source.others if isinstance(source, FolderSource) else ()
+    causes = [(entry.path, entry.cause) for entry in others if entry.cause is not None]
+    if not causes:
+        return []
+    lines = [f"  skipped     {len(causes):,} cannot be copied, and OUTPUT lacks them"]
+    lines += [f"    {printable(path)}: {UNCOPYABLE[cause]}" for path, cause in causes[:SHOWN]]
+    return lines if len(causes) <= SHOWN else [*lines, f"    and {len(causes) - SHOWN:,} more"]
 
 
 def _counts(counts: dict[str, int]) -> str:

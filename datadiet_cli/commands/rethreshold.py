@@ -14,11 +14,10 @@ from datadiet_cli.config.load import load_step
 from datadiet_cli.config.pipeline import Step
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.outcome import Action, Verdicts
+from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.pipeline import Request, reading_of
 from datadiet_cli.report.build import REPORT_VERSION, pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
-from datadiet_cli.report.terminal import say
 
 THRESHOLDS = ("max_distance", "min_correlation", "similarity", "tolerance")
 """The settings of `dedup` that may be moved."""
@@ -45,6 +44,11 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
             f"{report}: has no comparisons to decide by: a report of a single dedup has them, unless only equality "
             "counted or there were very many pairs; run dedup again"
         )
+    if not comparisons["complete"]:
+        raise ConfigError(
+            f"{report}: that run compared only the pairs that its own decision hung on, for there were very many; "
+            "run dedup again, which reads no sample that is remembered"
+        )
     movable = {comparisons["threshold_name"], comparisons["floor_name"]}
     for name in flags:
         if name in THRESHOLDS and name not in movable:
@@ -56,8 +60,11 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
     dataset = open_dataset(path, reading_of(common))
     if dataset.source.fingerprint() != document["input"]["fingerprint"]:
         raise InputError(f"{path}: has changed since {report} was written; run dedup again")
+    for other, state in document["steps"][-1]["metrics"].get("against", {}).items():
+        if open_dataset(other, reading_of(common).of_another()).source.fingerprint() != state:
+            raise InputError(f"{other}: has changed since {report} was written; run dedup again")
     row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
-    past = restored(comparisons, pair_rows(document, report), row_of)
+    past = _past(document, report, row_of)
     request = Request(
         command="rethreshold",
         input=path,
@@ -68,10 +75,8 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
         force=manner.force,
         rerun=manner.rerun,
         environment=dict(os.environ),
-        replay=replace(past, verdicts=_unreadable(document, report, row_of)),
+        replay=past,
     )
-    if not comparisons["complete"] and not manner.quiet:
-        say("not every pair was compared in that run; where one is missing its samples are kept")
     return carry_out(request, manner)
 
 
@@ -92,9 +97,24 @@ def _read(report: str) -> dict[str, Any]:
         raise InputError(f"{report}: is no report of datadiet; name the .report.json beside an OUTPUT") from error
     if not known:
         raise InputError(f"{report}: is a report of another version; run dedup again")
+    if document["command"] == "rethreshold":
+        raise ConfigError(f"{report}: is of a rethreshold; name the report of the dedup that it was made from")
     if names != ["open", "dedup"]:
         raise ConfigError(f"{report}: tells of {', '.join(names[1:])}; only a report of a single dedup can be replayed")
     return dict(document)
+
+
+def _past(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -> Outcome:
+    """What the report says was compared, and what could not be read.
+
+    Raises:
+        InputError: the report is damaged, or a file beside it.
+    """
+    try:
+        past = restored(document["comparisons"], pair_rows(document, report), row_of)
+        return replace(past, verdicts=_unreadable(document, report, row_of))
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise InputError(f"{report}: is damaged, or a file beside it; run dedup again") from error
 
 
 def _unreadable(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -> Verdicts:

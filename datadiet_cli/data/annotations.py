@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from datadiet_cli.data.kinds import SPLIT_NAMES, is_evaluation
 
@@ -27,10 +28,15 @@ def label_of(classes: Iterable[str]) -> str:
 
 def split_of_folders(path: str) -> str | None:
     """The split that the folders of a path name: the innermost that does, such as ``train`` in ``images/train2017``."""
-    for part in reversed(path.split("/")[:-1]):
-        if found := _FOLDER.fullmatch(part):
-            return _word(found[1])
-    return None
+    named = (split_of_folder(part) for part in reversed(path.split("/")[:-1]))
+    return next((split for split in named if split is not None), None)
+
+
+@lru_cache(maxsize=1 << 12)
+def split_of_folder(name: str) -> str | None:
+    """The split that the name of one folder says: as it is written, but without ``2017``, ``_images`` and the like."""
+    found = _FOLDER.fullmatch(name)
+    return _word(found[1]) if found else None
 
 
 def split_of_name(path: str) -> str | None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _BLOCK = 2**16
 _EXACT = 2**53
 _NUMBERS = {int, float}
+# The last characters for private use, one for each half of a surrogate pair: different texts must stay different.
+_STAND_INS = {half: 0x10F800 + half - 0xD800 for half in range(0xD800, 0xE000)}
 
 
 class JsonLinesFile(TableFile):
@@ -62,7 +64,8 @@ class JsonLinesFile(TableFile):
         """Every cell as text; see `TableFile`.
 
         A string is its own text, so that "" is not null; numbers are as the file writes them, except within
-        lists and objects, which are JSON.
+        lists and objects, which are JSON. Half of a surrogate pair is no text: U+D800 to U+DFFF are given as
+        U+10F800 to U+10FFFF, which are for private use.
         """
         import polars as pl
 
@@ -197,7 +200,7 @@ def _text_series(name: str, texts: list[str | None]) -> "pl.Series":
     try:
         return pl.Series(name, texts, dtype=pl.String)
     except UnicodeEncodeError:  # half of a surrogate pair, "\ud83d", is JSON but no text
-        clean = [text if text is None else text.encode(errors="replace").decode() for text in texts]
+        clean = [text if text is None else text.translate(_STAND_INS) for text in texts]
         return pl.Series(name, clean, dtype=pl.String)
 
 

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from datadiet_cli.data.annotations import split_of_folder
 from datadiet_cli.data.coco import Coco, read_coco
 from datadiet_cli.data.folder import Sidecar
-from datadiet_cli.data.kinds import BY_KIND, EVALUATION_NAMES, TRAIN_NAMES, is_hidden, kind_of
+from datadiet_cli.data.kinds import BY_KIND, is_evaluation, is_hidden, kind_of
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.sidecars import FILE_NAME, Tables
@@ -163,18 +164,42 @@ def _annotated(root: str, samples: Sequence[Entry], others: Sequence[Entry]) -> 
 
 
 def _by_folders(paths: Sequence[str]) -> Plan:
-    parts = [path.split("/") for path in paths]
-    tops = {part[0] for part in parts if len(part) > 1}
-    names = {top.lower() for top in tops}
-    # A folder beside train/ and test/ is a split of its own; but a class may be called "train", beside "bus".
-    has_splits = bool(names) and (
-        names <= TRAIN_NAMES | EVALUATION_NAMES or bool(names & TRAIN_NAMES and names & EVALUATION_NAMES)
-    )
-    depth = 1 if has_splits else 0
-    labels = [part[depth] if len(part) > depth + 1 else None for part in parts]
-    splits = [part[0] if has_splits and len(part) > 1 else None for part in parts]
-    if any(label is not None for label in labels):
-        layout = "class folders with splits" if has_splits else "class folders"
-    else:
-        layout = "flat folders, one for each split" if has_splits else "flat folder"
-    return Plan(layout, labels, splits)
+    """The plan of folders of classes and splits. A wrong guess at a split loses less than a split not seen."""
+    folders = [path.split("/")[:-1] for path in paths]
+    depth, has_splits = _first_division(folders)
+    if has_splits:
+        labels = [_at(parts, depth + 1) for parts in folders]
+        # A folder beside train/ and test/ is a split of its own.
+        splits = [name if (name := _at(parts, depth)) is None else split_of_folder(name) or name for parts in folders]
+        is_flat = not any(label is not None for label in labels)
+        return Plan("flat folders, one for each split" if is_flat else "class folders with splits", labels, splits)
+    below = {parts[depth + 1] for parts in folders if len(parts) > depth + 1}
+    words = {split_of_folder(name) for name in below}
+    if None not in words and {is_evaluation(word) for word in words if word is not None} == {False, True}:
+        splits = [None if (name := _at(parts, depth + 1)) is None else split_of_folder(name) for parts in folders]
+        return Plan("class folders, each with splits", [_at(parts, depth) for parts in folders], splits)
+    labels = [_at(parts, 0) for parts in folders]
+    layout = "class folders" if any(label is not None for label in labels) else "flat folder"
+    return Plan(layout, labels, [None] * len(paths))
+
+
+def _first_division(folders: Sequence[Sequence[str]]) -> tuple[int, bool]:
+    """The depth at which folders divide the samples, and whether they are splits.
+
+    Above it everything lies in a single folder, such as ``images`` or the name of an archive.
+    """
+    depth = 0
+    while True:
+        names = {parts[depth] for parts in folders if len(parts) > depth}
+        words = [split_of_folder(name) for name in names]
+        kinds = {is_evaluation(word) for word in words if word is not None}
+        # A class may be called "train", beside "bus".
+        if names and (None not in words or len(kinds) == 2):
+            return depth, True
+        if len(names) != 1:
+            return depth, False
+        depth += 1
+
+
+def _at(parts: Sequence[str], depth: int) -> str | None:
+    return parts[depth] if len(parts) > depth else None

@@ -11,18 +11,24 @@ from datadiet_cli.data import layouts
 from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.fingerprint import signature
 from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.kinds import SPLIT_NAMES
 from datadiet_cli.data.reading import Reading, split_column
 from datadiet_cli.data.scan import Entry, scan
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tables import TableFile, is_table, open_table
 from datadiet_cli.errors import InputError
 
+_SHOWN = 5
+_LONGEST = 60
+"""Cells that a message shows, and characters of each."""
+
 
 def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
     """Open a dataset folder or table. Nothing is decoded yet; a table's cells are read when asked for.
 
     Raises:
-        InputError: INPUT does not exist, is empty, is of an unknown kind, or lacks a column that was named.
+        InputError: INPUT does not exist, is empty, is of an unknown kind, lacks a column that was named, or has one
+            whose cells are no splits, or the same id twice.
     """
     reading = reading or Reading()
     require_path(path)
@@ -74,10 +80,14 @@ def _open_table(path: str, reading: Reading) -> Dataset:
     for flag, column in (("--label", reading.label), ("--split", reading.split), ("--id-column", reading.id_column)):
         if column is not None:
             require_column(path, flag, column, file.columns)
+    if reading.id_column is not None:
+        _require_unique(path, reading.id_column, file)
     split = reading.split or split_column(file)
     aside = [c for c in (reading.label, split, reading.id_column) if c is not None]
     labels, classes = _codes(file, reading.label)
     splits, split_names = _codes(file, split)
+    if reading.split is not None and file.records:
+        _require_split(path, reading.split, split_names)
     source = TableSource(path, file, reading.id_column, tuple(aside))
     return Dataset(source, np.arange(file.records, dtype=np.int64), labels, classes, splits, split_names)
 
@@ -93,6 +103,45 @@ def require_column(path: str, flag: str, column: str, columns: Sequence[str]) ->
     near = difflib.get_close_matches(column, columns, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(columns[:20])}"
     raise InputError(f"{path}: {flag} {column}: no such column; {hint}")
+
+
+def _require_unique(path: str, column: str, file: TableFile) -> None:
+    """Check that a column names each record by another id.
+
+    Raises:
+        InputError: it does not; the message names two records.
+    """
+    cells = file.texts([column]).to_series().fill_null("")
+    repeated = cells.is_duplicated().arg_true()
+    if not len(repeated):
+        return
+    value = cells[repeated[0]]
+    first, second = (cells == value).arg_true()[:2]
+    found = (
+        f"{_quoted(value)} names records {first} and {second}" if value else f"records {first} and {second} have none"
+    )
+    raise InputError(
+        f"{path}: --id-column {column}: {found}; ids must differ; records are numbered without --id-column"
+    )
+
+
+def _require_split(path: str, column: str, names: Sequence[str]) -> None:
+    """Check that a column that the user named tells some split; else evaluation samples would be taken for training.
+
+    Raises:
+        InputError: it tells none.
+    """
+    if any(name.strip().lower() in SPLIT_NAMES for name in names):
+        return
+    more = ", ..." if len(names) > _SHOWN else ""
+    found = f"it says {', '.join(map(_quoted, names[:_SHOWN]))}{more}" if any(names) else "it is empty"
+    raise InputError(
+        f"{path}: --split {column}: names neither train nor test; {found}; known are {', '.join(sorted(SPLIT_NAMES))}"
+    )
+
+
+def _quoted(cell: str) -> str:
+    return repr(cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}...")
 
 
 def _codes(file: TableFile, column: str | None) -> tuple[NDArray[np.int32], tuple[str, ...]]:
@@ -115,5 +164,7 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
     )
     labels, classes = encode_names(plan.labels)
     splits, split_names = encode_names(plan.splits)
+    if reading.split is not None:
+        _require_split(path, reading.split, split_names)
     rows = np.arange(len(samples), dtype=np.int64)
     return Dataset(source, rows, labels, classes, splits, split_names, plan.class_sets)

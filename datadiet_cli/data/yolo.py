@@ -95,8 +95,8 @@ def may_be_yolo(entries: Sequence[Entry]) -> bool:
     inside = [path for path in images if is_image(path)]
     if not inside or len(inside) * 2 <= len(images):
         return False
-    texts = _texts(entries)
-    return any(label_path(path) in texts for path in inside)
+    texts, lost = _texts(entries), _lost(entries)
+    return any(file in texts or _is_lost(file, lost) for file in map(label_path, inside))
 
 
 def read_yolo(root: str, samples: Sequence[Entry], others: Sequence[Entry]) -> Yolo | None:
@@ -112,16 +112,19 @@ def read_yolo(root: str, samples: Sequence[Entry], others: Sequence[Entry]) -> Y
         OSError: a file of labels cannot be read.
     """
     paths = [entry.path for entry in samples]
-    texts = _texts(others)
-    found = [texts.get(label_path(path)) for path in paths]
-    if not _looks_like_labels(root, [path for path in found if path is not None]):
+    texts, gone = _texts(others), _lost(others)
+    places = [label_path(path) for path in paths]
+    found = [texts.get(place) for place in places]
+    lost = [file is None and _is_lost(place, gone) for file, place in zip(found, places, strict=True)]
+    # Where nothing can be read, the names have to do.
+    if not _looks_like_labels(root, [path for path in found if path is not None]) and (any(found) or not any(lost)):
         return None
     names = ImageNames(paths)
     folders = {""} | {path[:at] for path in paths for at, char in enumerate(path) if char == "/"}
     data = find_data_yaml(root, others, folders)
     lists = _lists(root, texts, set(found), data, names)
     splits = settle_splits(paths, list(_named(data, lists, paths)))
-    labels, classes, unclear = _labels(root, found, splits, data.names if data else {})
+    labels, classes, unclear = _labels(root, found, lost, splits, data.names if data else {})
     companions = _companions(paths, found, others, unclear)
     missing = [name for file in lists for name in file.missing]
     return Yolo(labels, splits, [companions, *lists], missing, classes)
@@ -132,6 +135,20 @@ def _texts(entries: Sequence[Entry]) -> dict[str, str]:
     paths = [entry.path for entry in entries if _is_text(entry.path) and entry.cause is None]
     # In sorted order .txt comes after .TXT.
     return {path[:-4] + ".txt": path for path in paths if not is_hidden(path)}
+
+
+def _lost(entries: Sequence[Entry]) -> frozenset[str]:
+    """What can be neither read nor copied: files, and links to whole folders; texts as `_texts` writes them."""
+    paths = (entry.path for entry in entries if entry.cause is not None)
+    return frozenset(path[:-4] + ".txt" if _is_text(path) else path for path in paths)
+
+
+def _is_lost(path: str, lost: Collection[str]) -> bool:
+    while lost and path:
+        if path in lost:
+            return True
+        path = path.rpartition("/")[0]
+    return False
 
 
 def _is_text(path: str) -> bool:
@@ -204,19 +221,25 @@ def _below(folder: str, paths: Sequence[str]) -> range:
 
 
 def _labels(
-    root: str, files: Sequence[str | None], splits: Sequence[str | None], names: Mapping[int, str]
+    root: str,
+    files: Sequence[str | None],
+    lost: Sequence[bool],
+    splits: Sequence[str | None],
+    names: Mapping[int, str],
 ) -> tuple[list[str | None], dict[str, tuple[str, ...]], int]:
     """The label of every image, the classes in each label, and how many files of labels are none.
 
     An image without a file is one without objects, but not in a split of which no image has one: nobody looked there.
+    If it has one that is lost, nobody knows.
     """
-    annotated = {split for file, split in zip(files, splits, strict=True) if file is not None}
+    given = [file is not None or gone for file, gone in zip(files, lost, strict=True)]
+    annotated = {split for has, split in zip(given, splits, strict=True) if has}
     read: dict[str, frozenset[int] | None] = {f: _classes(_read(root, f)) for f in files if f is not None}
     members = {group: sorted({names.get(n, str(n)) for n in group}) for group in set(read.values()) if group}
     text = {group: label_of(words) for group, words in members.items()} | {frozenset[int](): label_of(())}
     labels: list[str | None] = []
-    for file, split in zip(files, splits, strict=True):
-        classes = frozenset[int]() if file is None and split in annotated else read[file] if file else None
+    for file, has, split in zip(files, given, splits, strict=True):
+        classes = frozenset[int]() if not has and split in annotated else read[file] if file else None
         labels.append(None if classes is None else text[classes])
     unclear = sum(classes is None for classes in read.values())
     return labels, {text[group]: tuple(words) for group, words in members.items()}, unclear
@@ -235,7 +258,7 @@ def _companions(
     alone = [
         entry.path
         for entry in others
-        if _LABELS in "/" + entry.path and _is_text(entry.path) and entry.path not in rows
+        if entry.cause is None and _LABELS in "/" + entry.path and _is_text(entry.path) and entry.path not in rows
     ]
     copied = [entry.path for entry in others if entry.cause is None]
     # Pictures decoded once and for all, by the same name.

@@ -54,6 +54,16 @@ def decode(data: bytes, codec: str) -> str:
         raise UnreadableError("not-text") from None
 
 
+def meanings(encoding: str | None) -> dict[str, str]:
+    """What each of `CAUSES` means, in words, where files are read in an encoding (UTF-8 for None)."""
+    return {
+        "empty": "the file is empty",
+        "not-text": f"the bytes are no {encoding or 'UTF-8'}; --encoding names another",
+        "too-large": f"more than {LARGEST >> 20} MiB",
+        "unreachable": "the file cannot be opened",
+    }
+
+
 def read_documents(items: Documents, encoding: str | None) -> Iterator[list[str] | str]:
     """Yield the normalised text of each document, one at a time.
 

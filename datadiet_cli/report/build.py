@@ -133,9 +133,12 @@ class Report:
         }
 
     def _comparisons(self) -> dict[str, Any] | None:
-        """What the only step compared; among several steps the later ones depend on what the earlier decided."""
+        """What the only step compared; among several steps the later ones depend on what the earlier decided.
+
+        A decision made again adds nothing to what its report says, and may have looked at less of it.
+        """
         outcome = self.results[-1].outcome
-        if len(self.results) != 2 or outcome.comparisons is None:
+        if len(self.results) != 2 or outcome.comparisons is None or self.command == "rethreshold":
             return None
         past = outcome.comparisons
         names = [_names(self.before, outcome, codes) for codes in (past.sample, past.other)]

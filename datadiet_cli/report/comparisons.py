@@ -51,10 +51,18 @@ def to_parquet(pairs: Sequence[Sequence[Any]]) -> bytes:
 
 
 def from_parquet(path: str) -> list[list[Any]]:
-    """The rows of such a file."""
+    """The rows of such a file.
+
+    Raises:
+        ValueError: it is none.
+        OSError: it cannot be read.
+    """
     import polars as pl
 
-    return [list(row) for row in pl.read_parquet(path).rows()]
+    try:
+        return [list(row) for row in pl.read_parquet(path).rows()]
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error)) from error
 
 
 def restored(block: Mapping[str, Any], pairs: Sequence[Sequence[Any]], row_of: Mapping[str, int]) -> Outcome:

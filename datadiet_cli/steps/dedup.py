@@ -8,6 +8,7 @@ are conflicts. Evaluation samples are never dropped, only flagged.
 
 import os
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +61,17 @@ def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
     rank = np.full(int(dataset.rows.max(initial=-1)) + 1, 0, dtype=np.int64)
     rank[dataset.rows] = likeness.rank[: len(dataset)]
     verdicts = keep_classes(dataset, verdicts, rank)
-    metrics = {**_metrics(verdicts, likeness), **_uncompared(pool, likeness), **calls}
+    metrics = {**_metrics(verdicts, likeness), **_elsewhere(pool, likeness), **calls}
     return Outcome(verdicts, metrics, comparisons=comparisons).with_names(pool.names[len(dataset) :])
 
 
-def _uncompared(pool: Pool, likeness: Likeness) -> dict[str, int]:
-    """How many samples of other datasets could not be read; a sample of theirs may hide among them."""
+def _elsewhere(pool: Pool, likeness: Likeness) -> dict[str, Any]:
+    """The other datasets, and how many samples of theirs could not be read and hence not compared."""
+    if not pool.others:
+        return {}
     lost = int(((likeness.causes != None) & pool.foreign).sum())  # noqa: E711 - elementwise
-    return {"against_unreadable": lost} if pool.others else {}
+    states = {other.source.path: other.source.fingerprint() for other in pool.others}
+    return {"against": states, "against_unreadable": lost}
 
 
 def _others(dataset: Dataset, settings: Dedup, context: Context) -> tuple[Dataset, ...]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from datadiet_cli.data.tables import TableFormat, open_table
 from datadiet_cli.errors import InputError
+from tests.conftest import Cli
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 VALUES = st.recursive(
@@ -115,9 +116,31 @@ def test_numbers_that_only_floats_would_confuse_differ(tmp_path):
 def test_half_a_surrogate_pair_is_no_crash(tmp_path):
     content = b'{"a": "\\ud83d", "b": 1}\n'
     file = table(tmp_path, content)
-    assert file.texts().rows() == [("?", "1")]
+    assert file.texts()["b"].to_list() == ["1"]
     assert len(file.keys()) == 1
     assert written(file, [0], tmp_path, {"b": {0: "2"}}) == content.replace(b"1", b"2")
+
+
+@pytest.mark.parametrize("form", ["{}", "[1, {}]"])
+def test_halves_of_surrogate_pairs_stay_apart(tmp_path, form):
+    texts = ["\\ud800", "\\ud801", "\\udfff", "?", "\\ud83d\\ude00", "\\ud800x", "\\\\ud800", "\\ud800"]
+    lines = ['{"a": %s}' % form.format(f'"{text}"') for text in texts]  # noqa: UP031 - braces are JSON's
+    file = table(tmp_path, "\n".join(lines).encode())
+    cells = file.texts()["a"].to_list()
+    assert cells[0] == cells[-1]
+    assert len(set(cells)) == len(texts) - 1
+    assert file.typed()["a"].to_list() == cells
+    emoji = "\N{GRINNING FACE}"
+    assert cells[3:5] == [text if form == "{}" else f'[1, "{text}"]' for text in ("?", emoji)]
+    assert all(cell.encode() for cell in cells)
+
+
+@pytest.mark.parametrize("method", ["exact", "near", "normalised"])
+def test_halves_of_surrogate_pairs_are_no_copies(tmp_path, datadiet: Cli, method):
+    texts = ["\\ud800 one two three four", "\\ud801 one two three four", "? one two three four", "ONE two"]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(f'{{"text": "{text}"}}\n' for text in texts))
+    assert datadiet("dedup", path, "--dry-run", "--method", method, "--list", "dropped").ids == []
 
 
 def test_marks_encodings_and_sizes(tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datadiet_cli.data.open import open_dataset
-from tests.conftest import Cli, class_folders, names, report, save
+from tests.conftest import Cli, class_folders, names, picture, report, save
 from tests.data.trees import read, without, write
 
 
@@ -67,6 +67,62 @@ class TestClassesAndSplits:
         assert told["output"]["classes"] == {"cat": 3, "dog": 2}
         assert told["figures"]["leaks"] == 1
 
+    @pytest.mark.parametrize(
+        ("train", "evaluation"),
+        [("train2017", "val2017"), ("Train_images", "Test_images"), ("training_set", "test_set"), ("train", "minival")],
+    )
+    @pytest.mark.parametrize("above", ["", "images/", "pets/data/"])
+    @pytest.mark.parametrize("below", ["", "cat/"])
+    def test_splits_whose_folders_say_more_or_lie_deeper(
+        self, tmp_path, datadiet: Cli, train, evaluation, above, below
+    ):
+        samples = {f"{train}/{below}{name}.png": name[0] for name in ("a", "aa", "b", "c")}
+        samples |= {f"{evaluation}/{below}{name}.png": name[0] for name in ("b", "v", "vv")}
+        files = {above + name: content for name, content in samples.items()}
+        root = write(tmp_path / "in", files | {"README.md": "about"})
+        layout, labels, splits = described(root)
+        assert layout == ("class folders with splits" if below else "flat folders, one for each split")
+        assert set(labels.values()) == {"cat" if below else None}
+        words = {"Train_images": "Train", "Test_images": "Test", "minival": "val", "train": "train"}
+        expected = {train: words.get(train, "train"), "training_set": "training"}[train]
+        assert splits[f"{above}{train}/{below}a.png"] == expected
+        ran = datadiet("dedup", root, tmp_path / "out", "--method", "exact", "--list", "dropped")
+        assert ran.ids == [f"{above}{train}/{below}aa.png", f"{above}{train}/{below}b.png"]
+
+    @pytest.mark.parametrize("word", ["val2017", "test", "images/val2017", "images/test"])
+    def test_evaluation_data_alone_is_kept(self, tmp_path, datadiet: Cli, word):
+        root = write(tmp_path / "in", {f"{word}/a.png": "A", f"{word}/b.png": "A"})
+        assert datadiet("dedup", root, "--dry-run", "--method", "exact", "--list", "dropped").ids == []
+
+    def test_splits_below_each_class(self, tmp_path, datadiet: Cli):
+        places = [
+            f"{top}/{place}.png" for top in ("bottle", "cable") for place in ("train/good/x", "train/a", "test/a")
+        ]
+        files = {place: place.split("/")[0] + place[-5] for place in places}
+        root = write(tmp_path / "in", files | {"cable/train/more.png": "more"})
+        layout, labels, splits = described(root)
+        assert layout == "class folders, each with splits"
+        assert labels == {name: name.split("/")[0] for name in labels}
+        assert splits == {name: name.split("/")[1] for name in splits}
+        ran = datadiet("dedup", root, tmp_path / "out", "--method", "exact", "--list", "dropped")
+        assert ran.ids == ["bottle/train/a.png", "cable/train/a.png"]
+
+    @pytest.mark.parametrize(
+        "paths",
+        [
+            ("photos/train/a.png", "photos/bus/b.png"),
+            ("science/test/a.png", "traffic/train/b.png", "traffic/bus/c.png"),
+            ("cat/a.png", "traffic/train/b.png"),
+            ("train1/a.png", "test1x/b.png"),
+            ("cat/deep/train/a.png", "dog/b.png"),
+        ],
+    )
+    def test_folders_that_only_sound_like_splits(self, tmp_path, paths):
+        layout, labels, splits = described(write(tmp_path / "in", {path: path for path in paths}))
+        assert layout == "class folders"
+        assert labels == {path: path.split("/")[0] for path in paths}
+        assert set(splits.values()) == {None}
+
     def test_three_splits(self, tmp_path, datadiet: Cli):
         files = {f"{split}/cat/{i}.png": str(i) for split in ("train", "val", "test") for i in range(2)}
         files |= {"train/cat/own.png": "own"}
@@ -124,7 +180,8 @@ class TestClassesAndSplits:
 
 class TestKinds:
     def test_pictures_without_being_asked(self, tmp_path, datadiet: Cli):
-        root = class_folders(tmp_path / "in", {"train/cat/a.png": 1, "train/cat/b.jpg": 1, "test/cat/c.png": 2})
+        root = class_folders(tmp_path / "in", {"train/cat/a.png": 1, "test/cat/c.png": 2})
+        picture(1).save(root / "train/cat/b.jpg", quality=95)
         save(root / "train/cat/leak.webp", 2)
         ran = datadiet("dedup", root, tmp_path / "out", "--list", "dropped")
         assert ran.code == 0

@@ -70,6 +70,15 @@ def test_the_columns_are_those_that_were_named(tmp_path, datadiet: Cli):
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "metadata.csv"])
+def test_a_named_column_that_tells_no_split_is_refused(tmp_path, datadiet: Cli, name):
+    records = [("a.png", "x", "one"), ("b.png", "y", "two"), ("c.png", "y", "one"), ("d.png", "x", "one")]
+    root = write(tmp_path / "in", {**FILES, name: lines(("file_name", "label", "fold"), records)})
+    ran = datadiet("dedup", root, tmp_path / "out", "--method", "exact", "--split", "fold")
+    assert ran.code == 2
+    assert "in: --split fold: names neither train nor test; it says 'one', 'two'; known are" in ran.complaint
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "metadata.csv"])
 def test_a_split_column_is_found(tmp_path, datadiet: Cli, name):
     header = ("file_name", "label", "split")
     records = [("a.png", "x", "train"), ("b.png", "x", "train"), ("c.png", "x", "test"), ("d.png", "x", "test")]
@@ -152,7 +161,11 @@ def test_files_that_no_record_names_are_unlabelled(tmp_path, datadiet: Cli):
     files = {**FILES, "f.png": "F", "g.png": "F", "labels.csv": lines(HEADER, RECORDS[:2])}
     root = write(tmp_path / "in", files)
     assert labels_of(root) == {**dict.fromkeys(files.keys() - {"labels.csv"}), "a.png": "cat", "c.png": "cat"}
-    assert datadiet("dedup", root, "--method", "exact", "--dry-run", "--list", "dropped").ids == ["c.png", "g.png"]
+    assert datadiet("dedup", root, "--method", "exact", "--dry-run", "--list", "dropped").ids == [
+        "c.png",
+        "d.png",
+        "g.png",
+    ]
 
 
 def test_several_records_of_a_file_go_with_it(tmp_path, datadiet: Cli):

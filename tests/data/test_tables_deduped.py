@@ -83,6 +83,20 @@ def kept(tmp_path, datadiet: Cli):
     return call
 
 
+@pytest.fixture
+def refused(tmp_path, datadiet: Cli):
+    """The line that a CSV of these bytes is refused with."""
+
+    def call(content, *flags):
+        source = tmp_path / "in.csv"
+        source.write_text(content)
+        ran = datadiet("dedup", source, tmp_path / "out.csv", *flags)
+        assert ran.code == 2
+        return ran.complaint
+
+    return call
+
+
 class TestColumns:
     PEOPLE = "key,name,city,age\nk1,ann,rome,1\nk2,ann,rome,2\nk3,ann,oslo,1\nk4,bob,rome,1\n"
 
@@ -90,6 +104,21 @@ class TestColumns:
         people = self.PEOPLE + "k5,ann,rome,1\n"
         assert kept(people) == ["0", "1", "2", "3", "4"]
         assert kept(people, "--id-column", "key") == ["k1", "k2", "k3", "k4"]
+
+    @pytest.mark.parametrize(
+        ("table", "complaint"),
+        [
+            ("key,x\nk1,1\nk2,2\nk3,1\nk2,3\nk1,4\n", "'k1' names records 0 and 4"),
+            ("key,x\nk1,1\n,2\nk3,1\n,3\n", "records 1 and 3 have none"),
+        ],
+    )
+    def test_ids_must_differ(self, refused, table, complaint):
+        line = refused(table, "--id-column", "key")
+        assert f"in.csv: --id-column key: {complaint}; ids must differ" in line
+        assert "are numbered without --id-column" in line
+
+    def test_a_long_id_fills_no_screen(self, refused):
+        assert len(refused("key\n" + 2 * ("x" * 5000 + "\n"), "--id-column", "key")) < 400
 
     def test_chosen_columns(self, kept):
         assert kept(self.PEOPLE, "--columns", "name") == ["0", "3"]
@@ -118,6 +147,20 @@ class TestColumns:
         table = "x,fold\na,train\na,test\nb,train\nb,train\n"
         assert kept(table) == ["0", "1", "2"]
         assert kept(table, "--split", "fold") == ["1", "2"]
+
+    @pytest.mark.parametrize(
+        ("cells", "complaint"),
+        [("abab", "it says 'a', 'b'"), (["tr ain", ""] * 2, "it says 'tr ain'"), ([""] * 4, "it is empty")],
+    )
+    def test_a_named_column_that_tells_no_split(self, refused, cells, complaint):
+        table = "x,y,split\n" + "".join(f"1,{cell},test\n" for cell in cells)
+        line = refused(table, "--split", "y")
+        assert f"in.csv: --split y: names neither train nor test; {complaint}; known are dev, eval, " in line
+
+    def test_one_known_split_is_enough(self, kept):
+        assert kept("x,y\na,extra\na,test\nb,extra\nb,extra\n", "--split", "y") == ["1", "2"]
+        assert kept("x,y\na, Train \nb,train\n", "--split", "y") == ["0", "1"]
+        assert kept("x,y,z\n", "--split", "y", "--id-column", "x") == []
 
     def test_a_set_of_something_else_is_no_split(self, kept):
         assert kept("x,set\na,red\na,test\na,test\n") == ["0", "1"]

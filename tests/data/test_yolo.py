@@ -316,12 +316,61 @@ class TestWhatBelongsTogether:
         (root / "images/out.jpg").write_text("O")
         (root / "labels/out.txt").symlink_to(secret / "secret.txt")
         assert labels_of(root)["images/inside.jpg"] == "1"
-        assert labels_of(root)["images/out.jpg"] == "no objects"
+        assert labels_of(root)["images/out.jpg"] is None
         assert datadiet("dedup", root, tmp_path / "out", "--method", "exact").code == 3
         assert sorted(read(tmp_path / "out")) == [
             "images/a.jpg", "images/c.jpg", "images/inside.jpg", "images/out.jpg",
             "labels/a.txt", "labels/c.txt", "labels/inside.txt", "store/box.txt",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["outside", "nothing", "pipe", "folder"])
+    def test_labels_that_cannot_be_copied_are_told(self, tmp_path, datadiet: Cli, kind):
+        files = {f"images/train/{name}.jpg": content for name, content in zip("abcd", "AACD", strict=True)}
+        files |= {"labels/train/a.txt": CAT, "labels/train/b.txt": CAT, "labels/train/c.txt": DOG}
+        root = write(tmp_path / "in", files | {"images/far/f.jpg": "F"})
+        write(tmp_path / "store", {"d.txt": DOG, "f.txt": DOG})
+        lost = "labels/far" if kind == "folder" else "labels/train/d.txt"
+        leads_to = {"outside": "../../../store/d.txt", "nothing": "none.txt", "folder": "../../store"}
+        os.mkfifo(root / lost) if kind == "pipe" else (root / lost).symlink_to(leads_to[kind])
+        known = {"images/train/a.jpg": "0", "images/train/b.jpg": "0", "images/train/c.jpg": "1"}
+        unknown = {"images/far/f.jpg": None, "images/train/d.jpg": "no objects" if kind == "folder" else None}
+        assert labels_of(root) == known | unknown
+        assert facts_of(root) == {"other_files": 0, "skipped": [lost], "label_files": 3}
+        told = datadiet("inspect", root, "--quick").out.decode()
+        assert "orphans" not in told
+        assert "  skipped     1 cannot be copied, and OUTPUT lacks them\n" in told
+        assert f"    {lost}: " in told
+        ran = datadiet("dedup", root, tmp_path / "out", "--method", "exact")
+        assert f"1 file cannot be copied, and OUTPUT lacks it: {lost}\n" in ran.err
+        assert report(tmp_path / "out")["input"]["skipped"] == [lost]
+        assert {"b.jpg", "d.txt"}.isdisjoint(path.name for path in (tmp_path / "out").rglob("*"))
+        assert (tmp_path / "out/images/train/d.jpg").exists()
+
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_labels_that_all_lie_elsewhere(self, tmp_path, whole):
+        root = write(tmp_path / "in", {f"images/{split}/a.jpg": split for split in ("train", "val")})
+        write(tmp_path / "store", {"train/a.txt": CAT, "val/a.txt": DOG})
+        if whole:
+            (root / "labels").symlink_to(tmp_path / "store")
+        else:
+            for split in ("train", "val"):
+                (root / "labels" / split).mkdir(parents=True)
+                (root / "labels" / split / "a.txt").symlink_to(tmp_path / "store" / split / "a.txt")
+        dataset = open_dataset(str(root))
+        assert (dataset.kind, dataset.source.layout) == ("image", "YOLO")
+        assert labels_of(root) == {"images/train/a.jpg": None, "images/val/a.jpg": None}
+        assert list(splits_of(root).values()) == ["train", "val"]
+        assert labels_of(root, follow_symlinks=True) == {"images/train/a.jpg": "0", "images/val/a.jpg": "1"}
+
+    def test_of_many_files_that_cannot_be_copied_some_are_named(self, tmp_path, datadiet: Cli):
+        root = write(tmp_path / "in", {f"images/{i}.jpg": str(i) for i in range(40)} | {"labels/0.txt": CAT})
+        for number in range(1, 40):
+            (root / f"labels/{number}.txt").symlink_to("nothing")
+        told = datadiet("dedup", root, "--dry-run", "--method", "exact").err
+        line = next(line for line in told.splitlines() if "skipped" in line)
+        assert "39 files cannot be copied, and OUTPUT lacks them: " in line
+        assert line.count(".txt") < 10
+        assert datadiet("inspect", root, "--quick").out.decode().count(".txt: a symbolic link to nothing") == 20
 
     @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
     def test_links_to_input(self, tmp_path, datadiet: Cli, kind):

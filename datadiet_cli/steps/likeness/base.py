@@ -58,7 +58,9 @@ class Likeness:
         floor: the least agreement of copies.
         floor_name: the setting that `floor` comes from, and `threshold_name` that of the threshold.
         confirm: the last word on pairs that passed, costly; asked only for pairs that a decision hangs on.
+        doubtful: tells, (k,) bool, for which pairs that is so; for all of them if not given.
         dear: whether `measure` costs so much that pairs which no decision hangs on are left unmeasured, if many.
+        movable: whether another threshold would be decided on the same candidates.
         similar: whether scores are told as similarities, one less the distance.
         metrics: figures for the report.
     """
@@ -73,7 +75,9 @@ class Likeness:
     threshold_name: str = ""
     floor_name: str = ""
     confirm: Confirm | None = None
+    doubtful: Confirm | None = None
     dear: bool = False
+    movable: bool = True
     similar: bool = False
     metrics: Mapping[str, Any] = field(default_factory=dict)
 

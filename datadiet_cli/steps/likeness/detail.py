@@ -68,8 +68,7 @@ class Details:
         """Whether pairs still agree in detail; (k,) bool, True where no doubt was left."""
         agreed = np.ones(len(one), dtype=bool)
         side = self._side(one, other)
-        doubtful = (side > SMALL) & ~overlay.same & (self._all | (overlay.most < SURE))
-        todo = np.flatnonzero(doubtful)
+        todo = np.flatnonzero(self.doubtful(one, other, overlay))
         keys = pair_digests(self._looks.contents[one[todo]], self._looks.contents[other[todo]])
         known, rows = self._context.cache.recall(self._namespace, keys, 4)
         agreed[todo[known]] = rows[known].view(np.float32)[:, 0] >= FLOOR
@@ -79,6 +78,10 @@ class Details:
             agreed[todo] = found >= FLOOR
             self._context.cache.store(self._namespace, keys, found[:, None].view(np.uint8))
         return agreed
+
+    def doubtful(self, one: Ints, other: Ints, overlay: Overlay) -> NDArray[np.bool_]:
+        """(k,) bool, the pairs that have to be looked at once more."""
+        return (self._side(one, other) > SMALL) & ~overlay.same & (self._all | (overlay.most < SURE))
 
     def _side(self, one: Ints, other: Ints) -> Ints:
         """(k,) the side to compare pairs at: no larger than both pictures are."""

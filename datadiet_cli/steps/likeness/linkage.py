@@ -17,7 +17,7 @@ from datadiet_cli.steps.likeness.base import Likeness, Measured
 from datadiet_cli.steps.likeness.pool import Pool, table_of
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
 
-SIMILARITY = 0.45
+SIMILARITY = 0.5
 """The least similarity where the settings name none; chosen on the tables of Febrl (precision 1 down to 0.35)."""
 BEYOND = 0.1
 """How far below the least similarity pairs are kept, for the report's closest calls."""
@@ -39,6 +39,7 @@ def by_sorted_neighbourhood(pool: Pool, settings: Dedup, context: Context, stack
     """Rows that describe one thing, though cells differ by slips of the pen or are missing.
 
     Raises:
+        ConfigError: there is no column to compare.
         InputError: a table lacks a named column.
     """
     columns = columns_of(pool, settings)
@@ -76,8 +77,6 @@ def _require_keys(pool: Pool, settings: Dedup) -> None:
 
 def _fields(pool: Pool, columns: list[str], context: Context) -> list[Field]:
     tell = context.progress("reading columns", len(columns))
-    if not columns:
-        return []
     frame = pool.cells(columns, "texts")
     fields = []
     for name in columns:
@@ -105,7 +104,7 @@ def _nodes(fields: list[Field], n: int) -> tuple[Ints, Ints]:
     A row with gaps and without enough in its other cells takes no part: that nobody contradicts it proves nothing.
     """
     node = np.full(n, ALONE, dtype=np.int64)
-    if not n or not fields:
+    if not n:
         return node, np.empty(0, dtype=np.int64)
     codes = np.stack([field.code for field in fields], axis=1)
     filled = codes[:, [field.known > 0 for field in fields]]

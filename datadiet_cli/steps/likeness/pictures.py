@@ -45,6 +45,7 @@ def by_picture(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         threshold_name="max_distance",
         floor_name="min_correlation" if settings.verify else "",
         confirm=pairs.confirm if settings.verify else None,
+        doubtful=pairs.doubtful if settings.verify else None,
         dear=settings.verify,
         metrics=metrics,
     )
@@ -90,6 +91,14 @@ class _Pairs:
         a, b = a[hashed], b[hashed]
         agreed[hashed] = self._details.confirm(a, b, self._lay_over(a, b))
         return agreed
+
+    def doubtful(self, a: Ints, b: Ints) -> NDArray[np.bool_]:
+        """The pairs that `confirm` has to decode files for."""
+        hashed = np.flatnonzero(self._by_hash[a])
+        doubts = np.zeros(len(a), dtype=bool)
+        a, b = a[hashed], b[hashed]
+        doubts[hashed] = self._details.doubtful(a, b, self._lay_over(a, b))
+        return doubts
 
     def _lay_over(self, a: Ints, b: Ints) -> Overlay:
         """Compare pairs; what was measured is asked for again at once, to be confirmed."""

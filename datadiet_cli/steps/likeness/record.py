@@ -6,16 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.duplicates import Candidates, Ints, pairs_between
-from datadiet_cli.outcome import FOREIGN, Comparisons, unique
+from datadiet_cli.outcome import FOREIGN, Comparisons
 from datadiet_cli.steps.likeness.base import Likeness, Measured
 from datadiet_cli.steps.likeness.pool import Pool
 
 MOST_PAIRS = 200_000
 """Candidate pairs up to which all are measured and kept; a decision over more cannot be replayed."""
-MOST_DEAR_PAIRS = 1_000
-"""Pairs beyond those that were asked for, up to which all are measured where measuring is dear."""
+MOST_DEAR_PAIRS = 10_000
+"""The same where measuring is dear."""
 MOST_LOOKS = 500
-"""Pairs that get a last look, costly as it is, only so that another threshold finds them looked at."""
+"""Pairs that get a costly last look only so that another threshold finds them looked at."""
 CLOSEST = 10
 """Pairs that the report shows on each side of the threshold."""
 UNKNOWN, NO, YES = -1, 0, 1
@@ -67,7 +67,8 @@ class Recorder:
             return None, {}
         complete = self._complete()
         a, b, measured, looks = self._joined()
-        return self._comparisons(a, b, measured, looks, complete), self._closest(a, b, measured, looks)
+        comparisons = self._comparisons(a, b, measured, looks, complete) if self._likeness.movable else None
+        return comparisons, self._closest(a, b, measured, looks)
 
     def _look(self, a: Ints, b: Ints, passed: NDArray[np.bool_]) -> _Looks:
         if self._likeness.confirm is None:
@@ -82,19 +83,29 @@ class Recorder:
         """Measure the candidates that no decision hung on, for another threshold may; whether all are measured now."""
         everyone = np.ones(len(self._pool), dtype=bool)
         known = np.concatenate([self._key(a, b) for a, b, *_ in self._parts] or [np.empty(0, np.int64)])
-        if self._likeness.dear and self._total > len(unique(known)) + max(MOST_DEAR_PAIRS, len(known)):
+        if self._likeness.dear and self._total > MOST_DEAR_PAIRS:
             return False
-        looked = 0
+        complete, left = True, MOST_LOOKS
         for a, b in pairs_between(self._likeness.candidates, everyone, everyone):
             new = (a < b) & ~(self._pool.foreign[a] & self._pool.foreign[b])
             new[new] = ~np.isin(self._key(a[new], b[new]), known)
             one, other = a[new], b[new]
             measured = self._likeness.measure(one, other)
             passed = passes(measured, self._likeness.threshold, self._likeness.floor)
-            looked += int(passed.sum())
-            looks = self._look(one, other, passed if looked <= MOST_LOOKS else np.zeros_like(passed))
-            self._parts.append((one, other, measured, looks))
-        return True
+            doubts = np.flatnonzero(self._doubtful(one, other, passed))
+            passed[doubts[left:]] = False
+            complete &= len(doubts) <= left
+            left = max(left - len(doubts), 0)
+            self._parts.append((one, other, measured, self._look(one, other, passed)))
+        return complete
+
+    def _doubtful(self, a: Ints, b: Ints, passed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        doubts = passed.copy()
+        if self._likeness.confirm is None:
+            doubts[:] = False
+        elif self._likeness.doubtful is not None:
+            doubts[passed] = self._likeness.doubtful(a[passed], b[passed])
+        return doubts
 
     def _key(self, a: Ints, b: Ints) -> Ints:
         return a * len(self._pool) + b

@@ -78,10 +78,16 @@ def _limits(settings: Dedup, past: Comparisons) -> tuple[float, float]:
     floor = past.floor
     if past.floor_name and getattr(settings, past.floor_name) is not None:
         floor = float(getattr(settings, past.floor_name))
-    if threshold > past.reach + 1e-12:
-        widest = 1.0 - past.reach if past.similar else past.reach
+    # A last look was only given to what passed; where there is none, all that was found is known.
+    limit = past.reach if (past.confirmed == YES).all() else past.threshold
+    if threshold > limit + 1e-12:
+        widest = 1.0 - limit if past.similar else limit
         raise ConfigError(
             f"{past.threshold_name}: the report knows pairs up to {widest:g} only; run dedup again for a wider search"
+        )
+    if floor < past.floor and not (past.confirmed == YES).all():
+        raise ConfigError(
+            f"{past.floor_name}: the report knows pairs from {past.floor:g} on only; run dedup again for a wider search"
         )
     return threshold, floor
 
