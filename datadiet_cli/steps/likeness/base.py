@@ -59,7 +59,8 @@ class Likeness:
         floor_name: the setting that `floor` comes from, and `threshold_name` that of the threshold.
         confirm: the last word on pairs that passed, costly; asked only for pairs that a decision hangs on.
         doubtful: tells, (k,) bool, for which pairs that is so; for all of them if not given.
-        dear: whether `measure` costs so much that pairs which no decision hangs on are left unmeasured, if many.
+        affordable: candidate pairs up to which all are measured, so that another threshold can be tried; beyond, only
+            those that a decision hangs on.
         movable: whether another threshold would be decided on the same candidates.
         similar: whether scores are told as similarities, one less the distance.
         metrics: figures for the report.
@@ -76,7 +77,7 @@ class Likeness:
     floor_name: str = ""
     confirm: Confirm | None = None
     doubtful: Confirm | None = None
-    dear: bool = False
+    affordable: int = 200_000
     movable: bool = True
     similar: bool = False
     metrics: Mapping[str, Any] = field(default_factory=dict)

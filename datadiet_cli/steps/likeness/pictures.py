@@ -17,6 +17,8 @@ from datadiet_cli.steps.likeness.looks import Looks, look
 from datadiet_cli.steps.likeness.overlay import Overlay, lay_over
 from datadiet_cli.steps.likeness.pool import Pool
 
+AFFORDABLE = {"fast": 10_000, "thorough": 1_000}
+"""Pairs that are compared although no decision hangs on them: a thorough comparison takes far longer."""
 MARGIN = 2
 """Bits beyond the threshold up to which pairs are looked at, for the closest calls of the report."""
 
@@ -46,7 +48,7 @@ def by_picture(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
         floor_name="min_correlation" if settings.verify else "",
         confirm=pairs.confirm if settings.verify else None,
         doubtful=pairs.doubtful if settings.verify else None,
-        dear=settings.verify,
+        affordable=AFFORDABLE[settings.level],
         metrics=metrics,
     )
 

@@ -12,8 +12,6 @@ from datadiet_cli.steps.likeness.pool import Pool
 
 MOST_PAIRS = 200_000
 """Candidate pairs up to which all are measured and kept; a decision over more cannot be replayed."""
-MOST_DEAR_PAIRS = 10_000
-"""The same where measuring is dear."""
 MOST_LOOKS = 500
 """Pairs that get a costly last look only so that another threshold finds them looked at."""
 CLOSEST = 10
@@ -83,7 +81,7 @@ class Recorder:
         """Measure the candidates that no decision hung on, for another threshold may; whether all are measured now."""
         everyone = np.ones(len(self._pool), dtype=bool)
         known = np.concatenate([self._key(a, b) for a, b, *_ in self._parts] or [np.empty(0, np.int64)])
-        if self._likeness.dear and self._total > MOST_DEAR_PAIRS:
+        if self._total > self._likeness.affordable:
             return False
         complete, left = True, MOST_LOOKS
         for a, b in pairs_between(self._likeness.candidates, everyone, everyone):
@@ -93,9 +91,10 @@ class Recorder:
             measured = self._likeness.measure(one, other)
             passed = passes(measured, self._likeness.threshold, self._likeness.floor)
             doubts = np.flatnonzero(self._doubtful(one, other, passed))
-            passed[doubts[left:]] = False
-            complete &= len(doubts) <= left
-            left = max(left - len(doubts), 0)
+            if len(doubts) > left:
+                complete = False
+                passed[doubts] = False
+            left -= len(doubts)
             self._parts.append((one, other, measured, self._look(one, other, passed)))
         return complete
 
