@@ -104,7 +104,7 @@ def star_groups(
     kept one is kept. All samples whose rank beats that of every undecided neighbour decide at the same time
     (Blelloch, Fineman & Shun, "Greedy sequential maximal independent set and matching are parallel on average",
     SPAA 2012, section 3), so few rounds of array operations do the work of a loop over samples.
-    A duplicate of several kept samples goes to the nearest, then the best of rank.
+    A duplicate of several kept samples belongs to the one of best rank, as by that rule.
 
     Args:
         candidates: who may be a duplicate of whom.
@@ -142,11 +142,11 @@ def star_groups(
         for keeper, member in _meetings(kept, winning, starts, targets, members):
             _claim(witness, distance, rank, member, keeper, accept)
         undecided = undecided[open_before[undecided] & (witness[undecided] == ALONE)]
-    _choose_nearest(candidates, rank, accept, eligible, witness, distance)
+    _choose_first(candidates, rank, accept, eligible, witness, distance)
     return witness, distance
 
 
-def _choose_nearest(
+def _choose_first(
     candidates: Candidates,
     rank: Ints,
     accept: Accept,
@@ -154,15 +154,20 @@ def _choose_nearest(
     witness: Ints,
     distance: NDArray[np.float64],
 ) -> None:
-    """Give members that meet several kept samples the nearest, which may have been kept in a later round."""
+    """Give members that meet several kept samples the one of best rank, which may have been kept in a later round."""
     kept = eligible & (witness == ALONE)
     starts, targets = candidates.neighbours()
     count = np.bincount(candidates.node[kept], minlength=len(starts) - 1)
     around = np.add.reduceat(count[targets], starts[:-1])
     crowded = (witness != ALONE) & (around[candidates.node] > 1)
     if crowded.any():
-        found, found_distance = nearest(candidates, rank, accept, crowded, kept)
-        witness[crowded], distance[crowded] = found[crowded], found_distance[crowded]
+
+        def by_rank(a: Ints, b: Ints) -> NDArray[np.float64]:
+            return np.where(np.isnan(accept(a, b)), np.nan, rank[b])
+
+        members = np.flatnonzero(crowded)
+        witness[members] = nearest(candidates, rank, by_rank, crowded, kept)[0][members]
+        distance[members] = accept(members, witness[members])
 
 
 def nearest(
