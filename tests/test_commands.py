@@ -114,8 +114,8 @@ class TestInspect:
         assert facts["classes"] == {}
         assert "columns     3: x, y, split\n" in words
         assert "unlabelled" not in words
-        words, facts = inspect(path, "--label", "y", "--split", "y")
-        assert facts["classes"] == facts["splits"] == {"a": 1, "b": 2}
+        words, facts = inspect(path, "--label", "split", "--split", "split")
+        assert facts["classes"] == facts["splits"] == {"test": 1, "train": 2}
 
     def test_how_to_read_a_table(self, tmp_path, inspect):
         path = tmp_path / "in.csv"

@@ -30,6 +30,7 @@ TRUST = 0.5
 """How much of what categories tell counts towards identity."""
 MARGIN = 4.0
 NEARLY_ALL = 0.95
+SHARED = 4
 GLANCE_STEPS = 10
 PAIRS_AT_ONCE = 1 << 18
 
@@ -79,6 +80,12 @@ class Field:
     def mean_bits(self) -> float:
         """What agreement is worth on average over rows."""
         return float((self.bits[:-1] * self.count).sum() / max(self.known, 1))
+
+    @cached_property
+    def telling(self) -> bool:
+        """Whether a value stands in few other rows, `SHARED` on average, as a telephone number or a second does."""
+        few = self.mean_bits >= np.log2(max(self.known, 2) / SHARED)
+        return self.kind in ("text", "code", "date") and bool(few)
 
     @cached_property
     def spread(self) -> float:
@@ -168,12 +175,16 @@ class Agreement(NamedTuple):
         evidence: (k,) float64, bits for the two rows being one, less `CONTRADICTION` for what contradicts it.
         identity: (k,) float64, the same from texts, codes and dates, with the support of categories: `TRUST` of what
             they tell, though never more than the former do.
+        opposed: (k,) bool, whether two cells or more tell things apart and all of those contradict each other.
+        contradicted: (k,) bool, whether any cell contradicts the other row's in full.
     """
 
     similarity: Floats
     strict: Floats
     evidence: Floats
     identity: Floats
+    opposed: NDArray[np.bool_]
+    contradicted: NDArray[np.bool_]
 
     def enough(self, rows: int) -> NDArray[np.bool_]:
         """(k,) bool, whether the evidence is enough among so many rows.
@@ -181,10 +192,16 @@ class Agreement(NamedTuple):
         If each row had one copy, one pair in `rows` would be of copies; so a pair is one as likely as not at
         log2(rows) bits, and `MARGIN` bits are asked for on top. Names, codes and dates are independent enough to be
         added up. Measurements and categories are not: things of one sort agree in many of them at once. Where the
-        bits come from those, nearly nothing may differ, and no pair of all should agree so by chance.
+        bits come from those, nothing may contradict, and no pair of all should agree so by chance.
+
+        Cells are not quite independent, though: where a journey ends tells the borough, too. So rows are different
+        things whatever else agrees if all cells that would name the thing are different. A single one may be a number
+        that each row was given of its own.
         """
         prior = float(np.log2(max(rows, 1)))
-        return (self.identity >= prior + MARGIN) | ((self.evidence >= 2 * prior - 1) & (self.strict >= NEARLY_ALL))
+        named = (self.identity >= prior + MARGIN) & ~self.opposed
+        measured = (self.evidence >= 2 * prior - 1) & (self.strict >= NEARLY_ALL) & ~self.contradicted
+        return named | measured
 
 
 def agreement(fields: Sequence[Field], a: Ints, b: Ints, workers: int = 1) -> Agreement:
@@ -201,13 +218,14 @@ def agreement(fields: Sequence[Field], a: Ints, b: Ints, workers: int = 1) -> Ag
         for start in range(0, len(a), PAIRS_AT_ONCE)
     ]
     if not parts:
-        return Agreement(*np.empty((4, 0)))
+        return Agreement(*np.empty((4, 0)), *np.empty((2, 0), dtype=bool))
     return Agreement(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _agreement(fields: Sequence[Field], a: Ints, b: Ints, workers: int) -> Agreement:
     agreed, against, unknown, proof, support, rest = np.zeros((6, len(a)))
-    shared = np.zeros(len(a), dtype=bool)
+    shared, contradicted = np.zeros((2, len(a)), dtype=bool)
+    names, named = np.zeros(len(a), dtype=np.int64), np.zeros(len(a))
     for field in fields:
         x, y = field.code[a], field.code[b]
         both = (x >= 0) & (y >= 0)
@@ -215,18 +233,24 @@ def _agreement(fields: Sequence[Field], a: Ints, b: Ints, workers: int) -> Agree
         alike = np.where(both & (x == y), 1.0, 0.0)
         worth = field.bits[x]
         alike[differ], worth[differ] = field.compare(x[differ], y[differ], workers)
-        contradicted = np.where(both, 1.0 - alike, 0.0)
-        bits = alike * worth - CONTRADICTION * contradicted
+        contradicts = np.where(both, 1.0 - alike, 0.0)
+        bits = alike * worth - CONTRADICTION * contradicts
         shared |= both
+        contradicted |= contradicts == 1.0
+        if field.telling:
+            names += both
+            named += alike
         agreed += alike * worth
-        against += contradicted * field.mean_bits
+        against += contradicts * field.mean_bits
         unknown += np.where(both, 0.0, np.where((x < 0) & (y < 0), field.filled, 1.0) * field.mean_bits)
         total = {"quantity": rest, "category": support}.get(field.kind, proof)
         total += bits
     # Cells that tell nothing, being the same in all rows, still agree.
     similarity = _share(agreed, against, shared)
     identity = proof + np.minimum(TRUST * support, np.maximum(proof, 0.0))
-    return Agreement(similarity, _share(agreed, against + unknown, shared), proof + support + rest, identity)
+    strict = _share(agreed, against + unknown, shared)
+    opposed = (names > 1) & (named == 0.0)
+    return Agreement(similarity, strict, proof + support + rest, identity, opposed, contradicted)
 
 
 def _share(agreed: Floats, rest: Floats, shared: NDArray[np.bool_]) -> Floats:

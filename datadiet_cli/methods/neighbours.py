@@ -27,6 +27,8 @@ whatever order a library adds it up."""
 MOST_PAIRS = 20_000_000
 BUCKETS_FROM = 200_000
 """With fewer vectors all are compared with all: in few dimensions that takes less time than making buckets."""
+_NARROW = 0.05
+"""Within so small a distance buckets pay from a quarter of the vectors on: hardly two of them meet."""
 
 _TILE = 2048
 _PAIRS = 1 << 14
@@ -86,7 +88,7 @@ def pairs_above(
         limit: give up at more pairs.
         workers: threads to use; the answer does not depend on it.
         seed: for the sample that the plan is made from; the answer does not depend on it.
-        buckets_from: with that many vectors buckets are made.
+        buckets_from: with that many vectors buckets are made; with a quarter of them for a `least` close to 1.
 
     Returns:
         (p, 2) int64, rows (i, j) with i < j, sorted.
@@ -100,8 +102,8 @@ def pairs_above(
         return np.empty((0, 2), dtype=np.int64)
     _check_lengths(grid)
     short = _shortened(grid, least, np.random.default_rng(seed))
-    if n >= buckets_from:
-        reach = float(np.sqrt(max(2 - 2 * least, 0.0))) + _SLACK
+    reach = float(np.sqrt(max(2 - 2 * least, 0.0))) + _SLACK
+    if n >= (buckets_from if reach > _NARROW else buckets_from // 4):
         parts = meetings(deal(short.plane, seed), reach)
     else:
         parts = iter([(np.arange(n), None)])

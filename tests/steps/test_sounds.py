@@ -12,6 +12,7 @@ from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.encode.cache import Cache
 from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.outcome import NO_WITNESS
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import run
@@ -219,9 +220,33 @@ def test_what_cannot_be_read_is_told(tmp_path, method, datadiet):
     assert "Traceback" not in done.err
     assert not (tmp_path / "out" / "b.wav").exists()
     assert (tmp_path / "out" / "cut.wav").exists()
-    assert report(tmp_path / "out")["input"]["kind"] == "audio"
+    document = report(tmp_path / "out")
+    assert document["input"]["kind"] == "audio"
+    assert {row["id"]: row["detail"] for row in document["verdicts"] if row["reason"] == "unreadable"} == {
+        "cut.wav": "truncated: the file ends in the middle of the sound",
+        "empty.wav": "empty: the file is empty, or holds no sample",
+        "words.mp3": "not-audio: not a sound that libsndfile can read",
+    }
     told = decide(tmp_path / "in", method)
     assert {name for name, found in told.items() if found[0] == "unreadable"} == {"cut.wav", "empty.wav", "words.mp3"}
+
+
+def test_of_equal_samples_the_smallest_file_stays(tmp_path):
+    sound = (melody(0) * 2**15).astype(np.int16)
+    for name, coding in {"a.wav": {"subtype": "FLOAT"}, "b.wav": {}, "c.flac": {}, "d.flac": {}}.items():
+        save(tmp_path / name, sound / 2**15, **coding)
+    assert {name: other for name, (_, other, _) in decide(tmp_path, "samples").items()} == {
+        "a.wav": "c.flac",
+        "b.wav": "c.flac",
+        "d.flac": "c.flac",
+    }
+    assert set(decide(tmp_path, "samples", prefer="first")) == {"b.wav", "c.flac", "d.flac"}
+
+
+@pytest.mark.parametrize("method", ["samples", "fingerprint"])
+def test_files_have_no_columns(few, method):
+    with pytest.raises(ConfigError, match="--columns needs a table"):
+        decide(few, method, columns=["text"])
 
 
 @pytest.mark.parametrize("method", ["samples", "fingerprint"])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
+from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.encode.rows import normalise_text
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
@@ -111,10 +112,42 @@ def test_files_that_are_no_text_say_why(tmp_path, method):
             "f.txt": "x",
         },
     )
-    assert told(dataset, decide(dataset, method)) == {
-        name: ("flag", "unreadable", cause, None)
-        for name, cause in {"b.txt": "not-text", "c.txt": "empty", "d.txt": "not-text", "e.txt": "empty"}.items()
+    unreadable = told(dataset, decide(dataset, method))
+    causes = {"b.txt": "not-text", "c.txt": "empty", "d.txt": "not-text", "e.txt": "empty"}
+    meanings = {
+        "empty": "empty: the file is empty",
+        "not-text": "not-text: the bytes are no UTF-8; --encoding names another",
     }
+    assert unreadable == {name: ("flag", "unreadable", meanings[cause], None) for name, cause in causes.items()}
+
+
+@ALL
+def test_the_encoding_that_the_bytes_are_not_is_named(tmp_path, method):
+    folder(tmp_path / "in", {"a.txt": words(1), "b.txt": b"\x81"})
+    reading = Reading(table=TableFormat(encoding="windows-1252"))
+    dataset = open_dataset(str(tmp_path / "in"), reading)
+    with Engine("serial") as engine:
+        outcome = run(dataset, Dedup(method=method), Context(engine, reading=reading))
+    assert outcome.verdicts.detail.tolist() == ["not-text: the bytes are no windows-1252; --encoding names another"]
+
+
+@ALL
+@pytest.mark.parametrize("prefer", ["largest", "first"])
+def test_bytes_do_not_make_a_text_longer(tmp_path, method, prefer):
+    """Wide characters, marks and white space are no reason to stay."""
+    text = words(1)
+    files = {"x/a.txt": text, "x/copy.txt": text.encode("utf-32"), "x/d-padded.txt": f"\r\n{text}\r\n\r\n"}
+    dataset = folder(tmp_path / "in", files)
+    assert dropped(dataset, method, prefer=prefer) == ["x/copy.txt", "x/d-padded.txt"]
+    longer = folder(tmp_path / "other", {"x/a-long-name.txt": text, "x/b.txt": text.encode("utf-16")})
+    assert dropped(longer, method, prefer=prefer) == (["x/a-long-name.txt"] if prefer == "largest" else ["x/b.txt"])
+
+
+@pytest.mark.parametrize("method", [*METHODS, "exact"])
+def test_files_have_no_columns(tmp_path, method):
+    dataset = folder(tmp_path / "in", {"a.txt": words(1)})
+    with pytest.raises(ConfigError, match=r"--columns needs a table, and .*in is a folder"):
+        decide(dataset, method, columns=["text"])
 
 
 @ALL

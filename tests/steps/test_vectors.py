@@ -10,13 +10,15 @@ from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.encode.cache import Cache
-from datadiet_cli.encode.vectors import images
+from datadiet_cli.encode.vectors import classical_rows, images
+from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.neighbours import TooManyPairsError
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import run
-from datadiet_cli.steps.likeness import vectors
+from datadiet_cli.steps.likeness import crowds, row_vectors, vectors
+from datadiet_cli.steps.likeness.pool import Pool
 
 
 def picture(seed):
@@ -73,10 +75,20 @@ def test_a_second_run_opens_no_picture(folder, tmp_path, monkeypatch):
 
 
 def turns(tmp_path, n=90):
-    """Rows a degree apart: their only column turns a quarter in all."""
     path = tmp_path / "rows.csv"
     path.write_text("\n".join(["x", *(f"{i}.5" for i in range(n)), ""]))
     return open_dataset(str(path), Reading())
+
+
+@pytest.fixture
+def a_degree_apart(monkeypatch):
+    """An encoder of rows each of which is turned by a degree from the one before."""
+
+    def turned(frame):
+        angle = np.radians(frame["x"].to_numpy())
+        return on_grid(np.column_stack([np.cos(angle), np.sin(angle)]))
+
+    monkeypatch.setattr(classical_rows, "row_vectors", turned)
 
 
 LINK = float(np.cos(np.radians(1.2)))
@@ -92,7 +104,7 @@ LINK = float(np.cos(np.radians(1.2)))
     ],
     ids=["embedding", "agglomerative", "dbscan"],
 )
-def test_a_chain_does_not_end_in_one_sample(tmp_path, settings, reach, numbers):
+def test_a_chain_does_not_end_in_one_sample(tmp_path, a_degree_apart, settings, reach, numbers):
     """All ninety hang together, yet whoever goes is near the one that stays: within one link, or two for dbscan."""
     dataset = turns(tmp_path)
     outcome = decide(dataset, similarity=LINK, **settings)
@@ -123,9 +135,11 @@ def test_texts(tmp_path):
     (root / "empty.txt").write_text("")
     (root / "blank.txt").write_text(" \n")
     (root / "blank2.txt").write_text("\n")
+    (root / "dash.txt").write_text("-")
+    (root / "dash2.txt").write_text(" -\n")
     dataset = open_dataset(str(root))
     outcome = decide(dataset)
-    assert dropped(dataset, outcome) == ["00_again.txt", "01_again.txt"]
+    assert dropped(dataset, outcome) == ["00_again.txt", "01_again.txt", "dash2.txt"]
     assert outcome.metrics["unreadable"] == 1
 
 
@@ -134,13 +148,14 @@ def test_sounds(tmp_path):
     root = tmp_path / "in"
     root.mkdir()
     time = np.arange(8000) / 8000
-    for name, pitch, gain in (("a", 300, 0.5), ("b", 300, 0.25), ("c", 1100, 0.5), ("silent", 300, 0)):
+    sounds = (("a", 300, 0.5), ("b", 300, 0.25), ("c", 1100, 0.5), ("silent", 300, 0), ("still", 300, 0))
+    for name, pitch, gain in sounds:
         tone = gain * np.sin(2 * np.pi * pitch * time * (1 + time)) * np.hanning(8000)
         with wave.open(str(root / f"{name}.wav"), "wb") as file:
             file.setparams((1, 2, 8000, 0, "NONE", ""))
             file.writeframes((tone * 32767).astype("<i2").tobytes())
     dataset = open_dataset(str(root))
-    assert dropped(dataset, decide(dataset)) == ["b.wav"]
+    assert dropped(dataset, decide(dataset)) == ["b.wav", "still.wav"]
 
 
 def test_what_is_wrong_is_told_in_one_line(tmp_path, monkeypatch):
@@ -153,12 +168,75 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="one cluster takes in 5 different samples; raise --similarity"):
         decide(dataset, method="cluster", similarity=0.5)
 
-    def too_many(*_args, **_more):
-        raise TooManyPairsError("more than 9 pairs have a similarity of 0.5 or more")
+    def too_many(_grid, least, **_more):
+        raise TooManyPairsError(f"more than 9 pairs have a similarity of {least:g} or more")
 
     monkeypatch.setattr(vectors, "pairs_above", too_many)
-    with pytest.raises(ConfigError, match=r"more than 9 pairs .* raise --similarity"):
-        decide(dataset)
+    monkeypatch.setattr(crowds, "pairs_above", too_many)
+    with pytest.raises(ConfigError, match=r"more than 9 pairs .* of 0\.7 or more; .* choose method embedding"):
+        decide(dataset, method="cluster", similarity=0.7)
+    dataset = angles(tmp_path / "labels.csv", [1, 2, 3, 4], ["a", "a", "b", "b"])
+    with pytest.raises(ConfigError, match=r"more than 9 pairs .* of 0\.5 or more; raise --similarity"):
+        decide(dataset, similarity=0.5)
+
+
+def angles(path, numbers, labels):
+    path.write_text("\n".join(["x,label", *(f"{x},{label}" for x, label in zip(numbers, labels, strict=True)), ""]))
+    return open_dataset(str(path), Reading(label="label"))
+
+
+def test_columns_that_are_neither_numbers_nor_texts(tmp_path):
+    """Lists, structs, times and the like are what they say."""
+    from datetime import date, datetime, timedelta
+
+    import polars as pl
+
+    n = 20
+    columns = {
+        "list": [[float(i), 2.0] for i in range(n)],
+        "struct": [{"a": i, "b": "k"} for i in range(n)],
+        "duration": [timedelta(seconds=i) for i in range(n)],
+        "date": [date(2020, 1, 1 + i) for i in range(n)],
+        "datetime": [datetime(2020, 1, 1 + i, 12) for i in range(n)],
+        "bytes": [bytes([200, i]) for i in range(n)],
+        "null": [None] * n,
+        "flag": [i % 2 == 0 for i in range(n)],
+    }
+    frame = pl.DataFrame(columns).with_columns(pl.Series("category", [f"c{i}" for i in range(n)], dtype=pl.Categorical))
+    pl.concat([frame, frame[3:5]]).write_parquet(tmp_path / "in.parquet")
+    dataset = open_dataset(str(tmp_path / "in.parquet"), Reading())
+    for method in ("embedding", "cluster"):
+        assert decide(dataset, method=method).verdicts.dropped().tolist() == [20, 21]
+        for name in columns:
+            decide(dataset, method=method, columns=[name])
+
+
+def test_tables_of_numbers_lose_equal_rows_only(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(["x", *(f"{i}" for i in range(5000)), "7", ""]))
+    dataset = open_dataset(str(path), Reading())
+    for method in ("embedding", "cluster"):
+        assert decide(dataset, method=method, encoder="auto").verdicts.dropped().tolist() == [5000]
+
+
+def test_auto_reads_free_text_and_takes_all_else_by_its_cells(tmp_path):
+    texts = [f"the letter that number {i} wrote about the {word} garden" for i, word in enumerate(WORDS * 4)]
+    path = tmp_path / "rows.csv"
+    path.write_text(
+        "\n".join(["text,name,size", *(f"{t},{w},{len(t)}" for t, w in zip(texts, WORDS * 4, strict=True)), ""])
+    )
+    dataset = open_dataset(str(path), Reading())
+    assert encoder_of(dataset, ["text"]) == "minilm"
+    for columns in (["name"], ["size"], ["text", "size"], ["text", "name"]):
+        assert encoder_of(dataset, columns) == "classical"
+
+
+WORDS = [f"{first}{second}" for first in ("red", "green", "old", "wet") for second in ("ish", "er", "est")]
+
+
+def encoder_of(dataset, columns):
+    settings = Dedup(method="embedding", columns=columns)
+    return row_vectors.encoder_of_rows(Pool(dataset), settings, columns)
 
 
 def test_a_file_that_is_no_network_is_refused(folder, tmp_path):

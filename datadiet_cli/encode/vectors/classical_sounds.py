@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli.encode.cached import Made
@@ -79,9 +80,12 @@ def encode_sounds(paths: Sequence[str], choice: Choice) -> Made:
     encoder = choice.make()
     vectors = np.zeros((len(paths), encoder.dimensions))
     causes: list[str | None] = [None] * len(paths)
+    plain = np.zeros(len(paths), dtype=np.uint64)
     for i, samples, facts in mono_sounds(paths):
         causes[i] = facts.cause[0]
         vector = encoder(samples) if causes[i] is None else None
         if vector is not None:
             vectors[i] = vector
-    return as_rows(vectors, causes, np.zeros(len(paths), dtype=np.uint64), CODES)
+        elif causes[i] is None:
+            plain[i] = xxhash.xxh3_64_intdigest(samples.tobytes()) | 1
+    return as_rows(vectors, causes, plain, CODES)

@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,7 +50,7 @@ class Exported:
 
         self._device = device_of(device)
         self.namespace = f"exported/{found}/torch-{torch.__version__}/{self._device.type}"
-        with warnings.catch_warnings():
+        with _quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's own code
             try:
                 program = torch.export.load(io.BytesIO(data))
@@ -55,28 +58,63 @@ class Exported:
             except Exception as error:
                 raise InputError(f"{path} cannot be loaded by torch {torch.__version__}") from error
             self.size, self._batch = _input_of(program, path)
-            self.dimensions = self._try(path)
+            self._path = path
+            self.dimensions = self._try()
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode (k, height, width, 3) pictures as (k, d) vectors."""
         return in_batches(self._forward, (pictures,), self._batch, self._device)
 
     def _forward(self, pictures: "torch.Tensor") -> "torch.Tensor":
-        out: torch.Tensor = self._module((pictures.permute(0, 3, 1, 2).float() / 255.0).contiguous())
-        return out
+        out = self._module((pictures.permute(0, 3, 1, 2).float() / 255.0).contiguous())
+        if not hasattr(out, "is_complex"):
+            raise self._refused(f"gives a {type(out).__name__}; it must give one tensor")
+        if out.is_complex():
+            raise self._refused("gives complex numbers")
+        if out.ndim < 1 or len(out) != len(pictures):
+            raise self._refused(f"gives {len(out) if out.ndim else 1} rows for {len(pictures)} pictures")
+        found: torch.Tensor = out
+        return found
 
-    def _try(self, path: str) -> int:
+    def _refused(self, why: str) -> ConfigError:
+        return ConfigError(f"--encoder {self._path}: the network {why}")
+
+    def _try(self) -> int:
+        """Look at what it makes of a few pictures; their number of dimensions."""
         width, height = self.size
+        noise = np.random.default_rng(0).integers(0, 256, (self._batch, height, width, 3), dtype=np.uint8)
         try:
-            out = self(np.zeros((1, height, width, 3), dtype=np.uint8))
+            out, again, turned = self(noise), self(noise), self(noise[::-1])[::-1]
+        except ConfigError:
+            raise
         except Exception as error:
-            raise ConfigError(f"--encoder {path}: the network fails on a picture of {width} x {height}") from error
+            raise self._refused(f"fails on a picture of {width} x {height}") from error
         if out.ndim != 2 or not 0 < out.shape[1] <= _MOST_DIMENSIONS:
-            raise ConfigError(
-                f"--encoder {path}: the network gives {' x '.join(map(str, out.shape[1:]))} numbers for a picture; "
+            raise self._refused(
+                f"gives {' x '.join(map(str, out.shape[1:]))} numbers for a picture; "
                 f"it must give a single row of at most {_MOST_DIMENSIONS:,}"
             )
+        if not np.isfinite(out).all():
+            raise self._refused("gives what are no finite numbers")
+        room = 1e-3 * float(np.abs(out).max())
+        if not np.allclose(out, again, rtol=0, atol=room):
+            raise self._refused("gives other numbers each time; export it in evaluation mode, network.eval()")
+        if not np.allclose(out, turned, rtol=0, atol=room):
+            raise self._refused(
+                "gives a picture other numbers beside other pictures; export it in evaluation mode, network.eval()"
+            )
         return int(out.shape[1])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch logs of a file it cannot load: it is told in a line of ours."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def digest_of(data: bytes) -> str:
@@ -92,6 +130,8 @@ def _input_of(program: Any, path: str) -> tuple[tuple[int, int], int]:
         if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
     ]
     shape = tuple(inputs[0].shape) if len(inputs) == 1 and hasattr(inputs[0], "shape") else ()
+    if shape and (of := str(inputs[0].dtype).removeprefix("torch.")) != "float32":
+        raise ConfigError(f"--encoder {path}: the network takes {of} numbers; it must take float32")
     if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape[1:]):
         told = " and ".join(str(tuple(getattr(value, "shape", ()))) for value in inputs)
         raise ConfigError(

@@ -16,6 +16,8 @@ from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.engine import Engine
 
 Kernel = Callable[..., Made]
+UNREACHABLE = "unreachable"
+"""The one cause that the content has no part in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +80,7 @@ def row_type(dimensions: int) -> np.dtype[np.void]:
 def as_rows(
     vectors: NDArray[np.floating], causes: Sequence[str | None], plain: NDArray[np.uint64], codes: Sequence[str]
 ) -> Made:
-    """Pack what a kernel made of k files. Files with a cause are not remembered, the cause may go away.
+    """Pack what a kernel made of k files. A cause that may go away with the content unchanged is not remembered.
 
     Args:
         vectors: (k, d) of any length.
@@ -92,7 +94,8 @@ def as_rows(
     rows["plain"][good] = plain[good]
     usable = good & (plain == 0)
     rows["vector"][usable] = on_grid(vectors[usable])
-    return rows.view(np.uint8).reshape(len(rows), -1), good
+    lasting = np.array([cause != UNREACHABLE for cause in causes], dtype=bool)
+    return rows.view(np.uint8).reshape(len(rows), -1), lasting
 
 
 def vectors_of(

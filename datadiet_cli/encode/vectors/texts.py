@@ -1,6 +1,9 @@
 """Texts -> vectors: files through what is remembered of them, rows by their cells."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli.encode.cached import Made
@@ -14,14 +17,30 @@ AT_ONCE = 64
 
 def namespace(encoding: str | None) -> str:
     """What a vector depends on beside the encoder."""
-    return f"text/1/{encoding}"
+    return f"text/2/{encoding}"
 
 
 def encode_texts(items: Documents, choice: Choice, encoding: str | None) -> Made:
-    """Read texts and encode them. A text without a word has no vector; what is wrong with a file is its cause."""
+    """Read texts and encode them. One without a vector has a plain key; what is wrong with a file is its cause."""
     texts, causes = read_texts(items, encoding)
     vectors = np.asarray(choice.make()(texts))
-    return as_rows(vectors, causes, np.zeros(len(texts), dtype=np.uint64), CODES)
+    known = np.asarray(vectors.any(axis=1), dtype=np.bool_)
+    return as_rows(vectors, causes, plain_keys(texts, known), CODES)
+
+
+def plain_keys(texts: Sequence[str], known: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """(k,) uint64 digests of the normalised texts that have no vector, for they may still be equal; 0 for the others.
+
+    Args:
+        texts: k texts.
+        known: (k,) bool, those that have one. Those without any character take no part either.
+    """
+    keys = np.zeros(len(texts), dtype=np.uint64)
+    for i in np.flatnonzero(~known).tolist():
+        if texts[i]:
+            # A lone surrogate has no bytes of its own in UTF-8.
+            keys[i] = xxhash.xxh3_64_intdigest(texts[i].encode("utf-8", "surrogatepass")) | 1
+    return keys
 
 
 def read_texts(items: Documents, encoding: str | None) -> tuple[list[str], list[str | None]]:
@@ -38,7 +57,9 @@ def read_texts(items: Documents, encoding: str | None) -> tuple[list[str], list[
     return texts, causes
 
 
-def encode_rows_of_text(items: Documents, choice: Choice) -> NDArray[np.int16]:
-    """Encode rows of texts, on the grid."""
+def encode_rows_of_text(items: Documents, choice: Choice) -> tuple[NDArray[np.int16], NDArray[np.uint64]]:
+    """Encode rows of texts, on the grid; and their plain keys."""
     texts, _ = read_texts(items, None)
-    return on_grid(choice.make()(texts))
+    grid = on_grid(choice.make()(texts))
+    known = np.asarray(grid.any(axis=1), dtype=np.bool_)
+    return grid, plain_keys(texts, known)

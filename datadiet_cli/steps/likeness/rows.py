@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.rows import encode_rows
-from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.methods.duplicates import Candidates, Ints, distinct
 from datadiet_cli.methods.rows import close_pairs, relative_gap
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measure, Measured
@@ -19,8 +20,6 @@ def by_cells(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) ->
     columns = columns_of(pool, settings)
     better = row_preference(pool, columns, settings)
     causes = np.full(len(pool), None, dtype=object)
-    if not columns:
-        return _unlike(pool)
     if pool.others:
         node, measure = _by_texts(pool, columns)
         return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, causes)
@@ -50,8 +49,6 @@ def _by_texts(pool: Pool, columns: list[str]) -> tuple[Ints, Measure]:
 def by_values(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Nearly equal rows: numbers within the tolerance, everything else equal after normalisation."""
     columns = columns_of(pool, settings)
-    if not columns:
-        return _unlike(pool)
     numbers, words = encode_rows(pool.cells(columns, "typed"))
     # Rows of equal values share a node, so that many copies of one row do not meet each other pair by pair.
     node = distinct(np.column_stack([np.nan_to_num(numbers, nan=np.inf) + 0.0, words.astype(np.float64)]))
@@ -66,21 +63,19 @@ def by_values(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -
     return Likeness(Candidates(node, edges), measure, settings.tolerance, better, causes, threshold_name="tolerance")
 
 
-def _unlike(pool: Pool) -> Likeness:
-    """Rows of which nothing is compared: none is a copy of another."""
-    alone = Candidates(np.full(len(pool), ALONE, dtype=np.int64), NO_EDGES)
-    return Likeness(
-        alone, lambda a, _: Measured.of(np.full(len(a), np.nan)), 0.0, [], np.full(len(pool), None, dtype=object)
-    )
-
-
 def columns_of(pool: Pool, settings: Dedup) -> list[str]:
     """The columns to compare rows on.
 
     Raises:
+        ConfigError: there are none.
         InputError: a table has no such column.
     """
     columns = list(dict.fromkeys(settings.columns or pool.features))
+    if not columns:
+        raise ConfigError(
+            f"dedup: {pool.dataset.source.path} has no column to compare, since label, split and id do not count; "
+            "name some with --columns"
+        )
     pool.require(columns)
     return columns
 

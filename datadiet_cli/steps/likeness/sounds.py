@@ -21,7 +21,7 @@ from datadiet_cli.methods.fingerprint import (
 from datadiet_cli.methods.fingerprint_search import comparable, likely_pairs, longest_shifts
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
-from datadiet_cli.steps.likeness.files import file_preference, in_words, refuse_columns
+from datadiet_cli.steps.likeness.files import file_preference, in_words, name_lengths, refuse_columns
 from datadiet_cli.steps.likeness.hearing import Heard, listen_for_samples, listen_for_words
 from datadiet_cli.steps.likeness.pool import Pool
 
@@ -56,7 +56,9 @@ def by_samples(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     def measure(a: Ints, b: Ints) -> Measured:
         return Measured.of(np.zeros(len(a)))
 
-    better = _preference(pool, heard, settings)
+    # Where all samples are equal, more bytes are but more room for the same.
+    smallest = [*_quality(heard), pool.bytes, name_lengths(pool)]
+    better = smallest if settings.prefer == "largest" else file_preference(pool, settings)
     return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, in_words(heard.facts.cause, CAUSES))
 
 
@@ -189,9 +191,11 @@ def _compare(words: Words, starts: Ints, pairs: Ints) -> tuple[NDArray[np.float6
 
 
 def _preference(pool: Pool, heard: Heard, settings: Dedup) -> list[NDArray[np.generic]]:
-    """Lossless first: decoders lengthen what is lossy, and Opus always says 48 kHz, so its figures tell little."""
     better = file_preference(pool, settings)
-    if settings.prefer == "largest":
-        facts = heard.facts
-        better = [~facts.lossless, -facts.rate, -facts.channels, -heard.seconds.round(1), *better]
-    return better
+    return [*_quality(heard), *better] if settings.prefer == "largest" else better
+
+
+def _quality(heard: Heard) -> list[NDArray[np.generic]]:
+    """Lossless first: decoders lengthen what is lossy, and Opus always says 48 kHz, so its figures tell little."""
+    facts = heard.facts
+    return [~facts.lossless, -facts.rate, -facts.channels, -heard.seconds.round(1)]

@@ -167,7 +167,7 @@ def _documents(pool: Pool, settings: Dedup) -> tuple[Documents, list[str]]:
     """What to read: paths, or a frame of texts; and the columns that are compared.
 
     Raises:
-        ConfigError: the table has no text, or columns of files were named.
+        ConfigError: the table has no column to compare or none of text, or columns of files were named.
         InputError: it has no such column.
     """
     if pool.kind != "row":
@@ -178,8 +178,7 @@ def _documents(pool: Pool, settings: Dedup) -> tuple[Documents, list[str]]:
     columns = columns_of(pool, settings)
     if settings.columns:
         return cast(Documents, pool.cells(columns, "texts")), columns
-    frame = pool.cells(columns, "typed") if columns else pl.DataFrame()
-    texts = frame.select(pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String))
+    texts = pool.cells(columns, "typed").select(pl.col(pl.String, pl.Categorical, pl.Enum).cast(pl.String))
     if not texts.width:
         raise ConfigError(
             f"dedup: method {settings.method} compares texts, and {pool.dataset.source.path} has no column of text; "

@@ -1,16 +1,15 @@
 """Copies by meaning: samples whose vectors point the same way, pair by pair or in clusters."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.data.quiet import quiet_libraries
-from datadiet_cli.encode.texts import Documents
+from datadiet_cli.encode.texts import Documents, meanings
 from datadiet_cli.encode.vectors import EXPORTED, choose
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.encode.vectors.making import Choice, Vectors, vectors_of
@@ -20,15 +19,15 @@ from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.methods.neighbours import TooManyPairsError, cosines, pairs_above
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
-from datadiet_cli.steps.likeness.files import file_preference
+from datadiet_cli.steps.likeness.crowds import Crowds
+from datadiet_cli.steps.likeness.files import file_preference, in_words, refuse_columns
 from datadiet_cli.steps.likeness.pool import Pool
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
 
-if TYPE_CHECKING:
-    import polars as pl
-
 BEYOND = 0.02
-"""How much less alike the closest calls may be that the report shows."""
+"""How much less alike the closest calls may be that the report shows, and, where copies are nearly equal anyway, so
+many times what they themselves may differ by."""
+TIMES_BEYOND = 4
 LARGEST_CLUSTER = 20_000
 """Different vectors in a cluster of `connected`: whoever is kept in it is compared with all of them."""
 
@@ -41,8 +40,20 @@ def by_embedding(pool: Pool, settings: Dedup, context: Context, stack: ExitStack
     vectors, better = _vectors(pool, settings, context)
     similarity = _similarity(settings, vectors)
     node, different = _nodes(vectors)
-    edges = _pairs(vectors.grid[different], similarity - BEYOND, context)
-    return _likeness(Candidates(node, edges), vectors, 1 - similarity, better, reach=BEYOND)
+    grid, workers = vectors.grid[different], context.engine.workers
+    margin = min(BEYOND, TIMES_BEYOND * (1 - similarity))
+    # Where there are too many pairs for closest calls, those that are copies may still be few enough.
+    for beyond in (margin, 0.0):
+        with suppress(TooManyPairsError):
+            edges = pairs_above(grid, similarity - beyond, workers=workers, seed=context.seed)
+            return _likeness(Candidates(node, edges), vectors, 1 - similarity, better, reach=beyond)
+    found = _likeness(Candidates(node, NO_EDGES), vectors, 1 - similarity, better, reach=0.0)
+    try:
+        edges = Crowds(pool, settings, node, grid, found.rank, similarity, workers).edges()
+    except TooManyPairsError as error:
+        raise _too_many(error) from None
+    metrics = {**found.metrics, "vector_pairs": len(edges), "crowded_out": int((node >= 0).sum())}
+    return replace(found, candidates=Candidates(node, edges), movable=False, metrics=metrics)
 
 
 def by_cluster(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
@@ -57,7 +68,10 @@ def by_cluster(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     similarity = _similarity(settings, vectors)
     node, different = _nodes(vectors)
     grid = vectors.grid[different]
-    pairs = _pairs(grid, similarity, context)
+    try:
+        pairs = pairs_above(grid, similarity, workers=context.engine.workers, seed=context.seed)
+    except TooManyPairsError as error:
+        raise ConfigError(f"dedup: {error}; raise --similarity, or choose method embedding") from None
     threshold = 1 - similarity
     try:
         if settings.clustering == "agglomerative":
@@ -73,7 +87,7 @@ def by_cluster(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     node[vector] = cluster[node[vector]]
     found = _likeness(Candidates(node, NO_EDGES), vectors, threshold, better, reach=0.0)
     sizes = np.bincount(cluster) if len(cluster) else np.empty(0, dtype=np.int64)
-    return replace(found, metrics={**found.metrics, "clusters": int((sizes > 1).sum())})
+    return replace(found, movable=False, metrics={**found.metrics, "clusters": int((sizes > 1).sum())})
 
 
 def _similarity(settings: Dedup, vectors: Vectors) -> float:
@@ -98,11 +112,8 @@ def _nodes(vectors: Vectors) -> tuple[Ints, Ints]:
     return node, positions[first]
 
 
-def _pairs(grid: NDArray[np.int16], least: float, context: Context) -> Ints:
-    try:
-        return pairs_above(grid, least, workers=context.engine.workers, seed=context.seed)
-    except TooManyPairsError as error:
-        raise ConfigError(f"dedup: {error}; raise --similarity, or choose another encoder") from None
+def _too_many(error: TooManyPairsError) -> ConfigError:
+    return ConfigError(f"dedup: {error}; raise --similarity, or choose another encoder")
 
 
 def _likeness(
@@ -140,13 +151,19 @@ def _vectors(pool: Pool, settings: Dedup, context: Context) -> tuple[Vectors, li
         InputError: a table has no such column.
         MissingExtraError: the encoder is not installed.
     """
-    name = choose(pool.kind, settings.encoder)
     if pool.kind == "row":
+        from datadiet_cli.steps.likeness.row_vectors import vectors_of_rows
+
         columns = columns_of(pool, settings)
         better = row_preference(pool, columns, settings, compared=True)
-        return _of_rows(pool, settings, columns, name, context), better
+        return vectors_of_rows(pool, settings, columns, context), better
+    name = choose(pool.kind, settings.encoder)
+    refuse_columns(pool, settings)
     makers = {"image": _of_images, "text": _of_texts, "audio": _of_sounds}
-    return makers[pool.kind](pool, name, context), file_preference(pool, settings)
+    vectors = makers[pool.kind](pool, name, context)
+    if pool.kind == "text":
+        vectors = replace(vectors, causes=in_words(vectors.causes, meanings(context.reading.table.encoding)))
+    return vectors, file_preference(pool, settings)
 
 
 def _of_images(pool: Pool, name: str, context: Context) -> Vectors:
@@ -174,12 +191,12 @@ def _of_images(pool: Pool, name: str, context: Context) -> Vectors:
 
 
 def _of_sounds(pool: Pool, name: str, context: Context) -> Vectors:
-    from datadiet_cli.encode.sounds import require_soundfile
+    from datadiet_cli.encode.sounds import CAUSES, require_soundfile
     from datadiet_cli.encode.vectors import classical_sounds as sounds
 
     require_soundfile("embedding")
     with quiet_libraries():
-        return vectors_of(
+        vectors = vectors_of(
             pool.paths,
             Choice("audio", name, context.device),
             sounds.encode_sounds,
@@ -190,6 +207,7 @@ def _of_sounds(pool: Pool, name: str, context: Context) -> Vectors:
             engine=context.engine,
             progress=context.progress("listening to sounds", len(pool)),
         )
+    return replace(vectors, causes=in_words(vectors.causes, CAUSES))
 
 
 def _of_texts(pool: Pool, name: str, context: Context) -> Vectors:
@@ -215,55 +233,19 @@ def _of_texts(pool: Pool, name: str, context: Context) -> Vectors:
 def _by_runs(items: Documents, encoding: str | None, context: Context) -> Vectors:
     from datadiet_cli.encode.texts import taken
     from datadiet_cli.encode.vectors.classical_texts import SIMILARITY, text_vectors
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, read_texts
+    from datadiet_cli.encode.vectors.texts import AT_ONCE, plain_keys, read_texts
 
     n = len(items)
-    causes = np.full(n, None, dtype=object)
+    causes, plain = np.full(n, None, dtype=object), np.zeros(n, dtype=np.uint64)
 
     def read(positions: Ints) -> Sequence[str]:
         texts: list[str] = []
         for part, (some, why) in context.engine.map(read_texts, taken(items, positions), encoding, chunk=AT_ONCE):
             texts += some
             causes[positions[part]] = why
+            plain[positions[part]] = plain_keys(some, np.zeros(len(some), dtype=bool))
         return texts
 
-    vectors = text_vectors(read, n, context.seed, context.progress("reading texts", n))
-    return Vectors(on_grid(vectors), causes, np.zeros(n, dtype=np.uint64), SIMILARITY)
-
-
-def _of_rows(pool: Pool, settings: Dedup, columns: list[str], name: str, context: Context) -> Vectors:
-    n = len(pool)
-    causes, plain = np.full(n, None, dtype=object), np.zeros(n, dtype=np.uint64)
-    if name == "classical":
-        from datadiet_cli.encode.vectors.classical_rows import SIMILARITY, row_vectors
-
-        try:
-            vectors = row_vectors(pool.cells(columns, "typed"))
-        except ValueError as error:
-            raise ConfigError(f"dedup: {error}; name fewer with --columns") from None
-        return Vectors(on_grid(vectors), causes, plain, SIMILARITY)
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, encode_rows_of_text
-
-    items = cast(Documents, _words(pool, settings, columns))
-    choice = Choice("row", name, context.device)
-    encoder = choice.make()
-    grid = np.zeros((n, encoder.dimensions), dtype=np.int16)
-    tell = context.progress("reading texts", n)
-    for part, made in context.engine.map(encode_rows_of_text, items, choice, chunk=AT_ONCE, progress=tell):
-        grid[part] = made
-    return Vectors(grid, causes, plain, encoder.similarity)
-
-
-def _words(pool: Pool, settings: Dedup, columns: list[str]) -> "pl.DataFrame":
-    """The columns to read: those that are named, or all that are text."""
-    import polars as pl
-
-    if settings.columns:
-        return pool.cells(columns, "texts")
-    frame = pool.cells(columns, "typed").select(pl.selectors.string())
-    if not frame.width:
-        raise ConfigError(
-            f"dedup: encoder {settings.encoder} reads texts, and {pool.dataset.source.path} has no column of text; "
-            "choose --encoder classical, or name columns with --columns"
-        )
-    return frame
+    grid = on_grid(text_vectors(read, n, context.seed, context.progress("reading texts", n)))
+    plain[grid.any(axis=1)] = 0
+    return Vectors(grid, causes, plain, SIMILARITY)
