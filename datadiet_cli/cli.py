@@ -11,6 +11,7 @@ import typer
 from datadiet_cli import __version__
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
+from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.flags import given, options
 
@@ -154,7 +155,7 @@ def _rethreshold(
 
 
 # The settings that may be moved, and those that say how the result is written and judged.
-_MOVABLE = {"max_distance", "min_correlation", "similarity", "tolerance", "max_removed", "link"}
+_MOVABLE = THRESHOLDS | {"max_removed", "link"}
 _set_signature(_rethreshold, _MANNER + [p for p in options(settings_of("dedup"), Common) if p.name in _MOVABLE])
 app.command(
     "rethreshold",

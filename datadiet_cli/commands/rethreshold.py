@@ -10,7 +10,8 @@ import numpy as np
 
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.commands.step import carry_out
-from datadiet_cli.config.load import load_step
+from datadiet_cli.config.dedup import THRESHOLDS
+from datadiet_cli.config.load import flag_of, load_step
 from datadiet_cli.config.pipeline import Step
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
@@ -18,9 +19,6 @@ from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.pipeline import Request, reading_of
 from datadiet_cli.report.build import REPORT_VERSION, pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
-
-THRESHOLDS = ("max_distance", "min_correlation", "similarity", "tolerance")
-"""The settings of `dedup` that may be moved."""
 
 
 def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manner: Manner) -> int:
@@ -42,7 +40,7 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
     if comparisons is None:
         raise ConfigError(
             f"{report}: has no comparisons to decide by: a report of a single dedup has them, unless only equality "
-            "counted or there were very many pairs; run dedup again"
+            "counted, it made clusters, or there were very many pairs; run dedup again"
         )
     if not comparisons["complete"]:
         raise ConfigError(
@@ -52,8 +50,8 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
     movable = {comparisons["threshold_name"], comparisons["floor_name"]}
     for name in flags:
         if name in THRESHOLDS and name not in movable:
-            fitting = " and ".join(sorted(map(_flag, movable - {""})))
-            raise ConfigError(f"{_flag(name)}: did not decide this run; {fitting} did")
+            fitting = " and ".join(sorted(map(flag_of, movable - {""})))
+            raise ConfigError(f"{flag_of(name)}: did not decide this run; {fitting} did")
     before = {**document["settings"], **document["steps"][-1]["settings"]}
     common, settings = load_step("dedup", None, {**before, **flags}, {})
     path = document["input"]["path"]
@@ -78,10 +76,6 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
         replay=past,
     )
     return carry_out(request, manner)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def _read(report: str) -> dict[str, Any]:

@@ -27,6 +27,10 @@ Method = Literal[
 ]
 
 
+THRESHOLDS = frozenset({"max_distance", "min_correlation", "similarity", "tolerance"})
+"""The settings that say from where on two samples are copies; a report may be decided again by another one."""
+
+
 class Dedup(Settings):
     """Which samples count as duplicates of each other, and which of them stays."""
 

@@ -107,7 +107,7 @@ class _Sources:
     def add_flags(self, flags: Mapping[str, Any]) -> None:
         for name, value in flags.items():
             self.values[name] = value
-            self._origins[(name,)] = _flag(name)
+            self._origins[(name,)] = flag_of(name)
 
     def add_step_variables(self, variables: list[Variable]) -> None:
         """Set a variable for each step of its name; what is no step is left for validation to complain of."""
@@ -148,11 +148,12 @@ class _Sources:
             what = "unknown setting of a step; it belongs to the whole pipeline, at the top level"
         origin = next((self._origins[loc[:end]] for end in range(len(loc), 0, -1) if loc[:end] in self._origins), None)
         if origin or not self._locate:
-            return f"{origin or _flag(str(loc[0]))}: {what}"
+            return f"{origin or flag_of(str(loc[0]))}: {what}"
         return f"{self._locate(loc)}: {dotted(loc)}: {what}"
 
 
-def _flag(name: str) -> str:
+def flag_of(name: str) -> str:
+    """The command-line flag of a setting."""
     return "--" + name.replace("_", "-")
 
 

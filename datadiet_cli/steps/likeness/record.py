@@ -79,10 +79,10 @@ class Recorder:
 
     def _complete(self) -> bool:
         """Measure the candidates that no decision hung on, for another threshold may; whether all are measured now."""
-        everyone = np.ones(len(self._pool), dtype=bool)
-        known = np.concatenate([self._key(a, b) for a, b, *_ in self._parts] or [np.empty(0, np.int64)])
         if self._total > self._likeness.affordable:
             return False
+        everyone = np.ones(len(self._pool), dtype=bool)
+        known = np.concatenate([self._key(a, b) for a, b, *_ in self._parts] or [np.empty(0, np.int64)])
         complete, left = True, MOST_LOOKS
         for a, b in pairs_between(self._likeness.candidates, everyone, everyone):
             new = (a < b) & ~(self._pool.foreign[a] & self._pool.foreign[b])
