@@ -164,6 +164,23 @@ app.command(
 )(_rethreshold)
 
 
+@app.command(
+    "baseline", help="Write down the findings of a report as accepted; --baseline FILE then leaves them alone."
+)
+def _baseline(
+    report: Annotated[str, typer.Argument(help="The report of a run.", show_default=False)],
+    file: Annotated[
+        str | None,
+        typer.Argument(help="The file to write, beside OUTPUT if not given; - for stdout.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    quiet: Quiet = False,
+) -> int:
+    from datadiet_cli.commands.baseline import baseline
+
+    return baseline(report, file, force=force, quiet=quiet)
+
+
 @app.command("cache", help="Say what is remembered between runs, or clear it.")
 def _cache(
     what: Annotated[Literal["info", "clear"], typer.Argument(help="info or clear.")] = "info",

@@ -32,7 +32,8 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     form = form_of(field)
     flag = name.replace("_", "-")
     if form.type is bool:
-        default = typer.Option(None, f"--{flag}/--no-{flag}", help=_help(field, form), show_default=False)
+        both = f"--{flag}" if flag.startswith("no-") else f"--{flag}/--no-{flag}"
+        default = typer.Option(None, both, help=_help(field, form), show_default=False)
         return _keyword(name, default, bool | None)
     # Typer only hands the text on: a wrong value is refused by the model, in the same words as in a file.
     default = typer.Option(

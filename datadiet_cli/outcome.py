@@ -8,6 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+FIGURES: Mapping[str, tuple[str, ...]] = {
+    "unreadable": ("unreadable",),
+    "conflicts": ("conflict", "conflict-minority"),
+    "leaks": ("leak",),
+    "contaminated": ("contamination",),
+    "invalid": ("impossible", "too-empty", "missing"),
+    "poor": (
+        "blurred", "dark", "over-exposed", "washed-out", "flat", "gray", "odd-size", "odd-aspect",
+        "clipped", "silent", "mostly-silent", "too-short", "dc-offset", "noisy",
+        "empty", "mostly-symbols", "wrong-script", "repeated", "bad-encoding",
+    ),
+    "outliers": ("outlier",),
+    "mislabelled": ("wrong-label",),
+}  # fmt: skip
+"""Figures that gates may be set on, each with the reasons of the verdicts that it counts."""
+
 NO_WITNESS = -1
 FOREIGN = -2
 """Witness codes from here down stand for samples outside INPUT: `FOREIGN - i` for the i-th foreign name."""
@@ -22,6 +38,7 @@ class Action(StrEnum):
     IMPUTE = "impute"
     ADD = "add"
     WEIGH = "weigh"
+    ACCEPT = "accept"
 
 
 def unique(values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -45,6 +62,8 @@ class Verdicts:
         witness: (v,) int64, row of the sample it was compared with; `NO_WITNESS` for none; see
             `FOREIGN` for samples outside INPUT.
         detail: (v,) object, further words or None.
+        evidence: (v,) object, what the verdict rests on beside score and witness, as a dictionary of JSON values, or
+            None: probabilities of labels, the columns that made a row odd, how a sample was made.
     """
 
     sample: NDArray[np.int64]
@@ -54,6 +73,7 @@ class Verdicts:
     threshold: NDArray[np.float64]
     witness: NDArray[np.int64]
     detail: NDArray[np.object_]
+    evidence: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -66,24 +86,28 @@ class Verdicts:
         reason: str,
         *,
         score: NDArray[np.float64] | Sequence[float] | float = np.nan,
-        threshold: float = np.nan,
+        threshold: NDArray[np.float64] | Sequence[float] | float = np.nan,
         witness: NDArray[np.int64] | Sequence[int] | int = NO_WITNESS,
         detail: Sequence[str | None] | None = None,
+        evidence: Sequence[Mapping[str, Any] | None] | None = None,
     ) -> "Verdicts":
         """Give the same action and reason to several samples; scalars are repeated."""
         rows = np.asarray(sample, dtype=np.int64)
         n = len(rows)
-        words = np.full(n, None, dtype=object)
+        words, facts = np.full(n, None, dtype=object), np.full(n, None, dtype=object)
         if detail is not None:
             words[:] = detail
+        if evidence is not None:
+            facts[:] = list(evidence)
         return cls(
             sample=rows,
             action=np.full(n, action, dtype=object),
             reason=np.full(n, reason, dtype=object),
             score=np.broadcast_to(np.asarray(score, dtype=np.float64), (n,)).copy(),
-            threshold=np.full(n, threshold, dtype=np.float64),
+            threshold=np.broadcast_to(np.asarray(threshold, dtype=np.float64), (n,)).copy(),
             witness=np.broadcast_to(np.asarray(witness, dtype=np.int64), (n,)).copy(),
             detail=words,
+            evidence=facts,
         )
 
     @classmethod
@@ -140,23 +164,82 @@ class Comparisons:
         return len(self.sample)
 
 
+Cells = Mapping[str, Mapping[int, str | None]]
+"""New texts of cells: column -> {row: text, or None for an empty cell}."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A sample that is made of another one.
+
+    Attributes:
+        template: row of the sample it is a copy of before anything is done to it.
+        recipe: what is done to the content of its file, as `encode.augment` has it; None for nothing.
+    """
+
+    template: int
+    recipe: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a step changes besides dropping samples.
+
+    Attributes:
+        cells: new texts of cells; for tables only.
+        labels: new labels of samples: row -> name of a class.
+        columns: new columns, in order, for tables only; rows that are not named have an empty cell.
+        additions: new samples. The i-th gets the row that follows the last row of the source by i; `cells` and
+            `columns` may speak of it.
+    """
+
+    cells: Cells = field(default_factory=dict)
+    labels: Mapping[int, str] = field(default_factory=dict)
+    columns: Cells = field(default_factory=dict)
+    additions: Sequence[Addition] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.cells or self.labels or self.columns or self.additions)
+
+
+@dataclass(frozen=True)
+class Brake:
+    """A limit of a step that was broken: the run fails and publishes nothing.
+
+    Attributes:
+        name: the setting, with what it is about: ``max_dropped_per_class (cat)``.
+        limit: in words, such as ``<= 30%``.
+        value: what was met: a share where the limit has a %, else a number of samples.
+    """
+
+    name: str
+    limit: str
+    value: float
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a step hands on: its verdicts, and figures worth reporting.
 
-    What remains follows from the verdicts: the input rows without the dropped ones.
+    What remains follows from the verdicts, the input rows without the dropped ones, and from the changes.
 
     Attributes:
         verdicts: a verdict for every sample the step did not leave alone.
         metrics: figures for the report: JSON values only, the same for the same input, settings and seed.
         foreign: names of samples outside INPUT that verdicts speak of; see `FOREIGN`.
         comparisons: what the decisions rest on, if it can be told in full.
+        changes: what becomes of samples that are not dropped.
+        brakes: limits of the step that were broken.
+        artefacts: further files to stand beside OUTPUT: the end of the name (``.weights.csv``) -> content.
     """
 
     verdicts: Verdicts
     metrics: Mapping[str, Any] = field(default_factory=dict)
     foreign: Sequence[str] = ()
     comparisons: Comparisons | None = None
+    changes: Changes = field(default_factory=Changes)
+    brakes: Sequence[Brake] = ()
+    artefacts: Mapping[str, bytes] = field(default_factory=dict)
 
     def with_names(self, names: Sequence[str]) -> "Outcome":
         """The same with codes renumbered so that only names that are spoken of are kept.
@@ -173,4 +256,5 @@ class Outcome:
 
         comparisons = past and replace(past, sample=renumbered(past.sample), other=renumbered(past.other))
         verdicts = replace(self.verdicts, witness=renumbered(self.verdicts.witness))
-        return Outcome(verdicts, self.metrics, tuple(names[i] for i in used.tolist()), comparisons)
+        spoken_of = tuple(names[i] for i in used.tolist())
+        return replace(self, verdicts=verdicts, foreign=spoken_of, comparisons=comparisons)

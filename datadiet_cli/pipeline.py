@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli import __version__
+from datadiet_cli.baseline import accepted, read_baseline
+from datadiet_cli.changes import Workshop
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.pipeline import Expectation, Step
 from datadiet_cli.config.registry import STEPS, load
@@ -33,6 +35,7 @@ from datadiet_cli.report.build import (
     forget_report,
     report_path,
     summarise,
+    write_artefacts,
     write_report,
 )
 from datadiet_cli.resume import Memory, key_of
@@ -105,11 +108,16 @@ def execute(request: Request, progress: Progress) -> Result:
         DatadietError: the input, a setting or the output path is wrong; nothing was published.
         OSError: reading or writing failed; nothing was published.
     """
+    with Workshop() as workshop:
+        return _execute(request, workshop, progress)
+
+
+def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result:
     started = time.time()
     common = request.common
     _check_device(common.device)
     dataset = open_dataset(request.input, reading_of(common))
-    read = [path for step in request.steps for path in step.settings.reads()]
+    read = [*common.reads(), *(path for step in request.steps for path in step.settings.reads())]
     state = key_of(dataset.source.signature(), [state_of(path) for path in read])
     key = _key(request, state)
     if request.output is not None:
@@ -121,16 +129,18 @@ def execute(request: Request, progress: Progress) -> Result:
             for path in read:
                 check_apart(path, place, path)
         _check_suffix(request)
-    final, results = _compute(request, dataset, state, progress)
+    results = _compute(request, dataset, state, workshop, progress)
+    final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
+    gates += [Gate(brake.name, brake.limit, brake.value, passed=False) for r in results for brake in r.outcome.brakes]
     exit_code = _exit_code(gates, results)
     report = Report(request.command, request.input, request.output, common, dataset, final, results, gates)
     published = None
     if request.output is not None and exit_code != ExitCode.GATE_FAILED:
         for number, place in enumerate(_intermediate(request), 1):
-            gone = [result.outcome.verdicts.dropped() for result in results[: number + 1]]
-            _publish(request, place, dataset.without(np.concatenate(gone)), progress)
+            _publish(request, place, results[number].after, progress)
         published = _publish(request, request.output, final, progress)
+        write_artefacts(request.output, report.artefacts)
     run = {"started": started, "seconds": time.time() - started, "key": key}
 
     @cache
@@ -180,6 +190,8 @@ def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
             document = json.load(file)
         if document["run"]["key"] != key or document["output"]["fingerprint"] != fingerprint(output):
             return None
+        if not all(os.path.exists(output.rstrip("/") + ending) for ending in document["artefacts"]):
+            return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(document)
@@ -195,7 +207,8 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
     @cache
     def final() -> Dataset:
-        return _compute(copy_with(request, output=None), dataset, state, progress)[0]
+        with Workshop() as workshop:
+            return _compute(copy_with(request, output=None), dataset, state, workshop, progress)[-1].after
 
     return Result(
         exit_code,
@@ -206,7 +219,9 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
     )
 
 
-def _compute(request: Request, dataset: Dataset, state: str, progress: Progress) -> tuple[Dataset, list[StepResult]]:
+def _compute(
+    request: Request, dataset: Dataset, state: str, workshop: Workshop, progress: Progress
+) -> list[StepResult]:
     common = request.common
     remembered = Cache(request.environment) if _remembers(request) else NoCache()
     with Engine(common.engine, common.workers) as engine, remembered as cache:
@@ -220,7 +235,7 @@ def _compute(request: Request, dataset: Dataset, state: str, progress: Progress)
             reading=reading_of(common),
             replay=request.replay,
         )
-        return _steps(request, dataset, state, context)
+        return _steps(request, dataset, state, workshop, context)
 
 
 def _remembers(request: Request) -> bool:
@@ -245,25 +260,28 @@ def _check_suffix(request: Request) -> None:
         raise ConfigError(f"--link {request.common.link}: a table is written anew and cannot be a link; use copy")
 
 
-def _steps(request: Request, dataset: Dataset, state: str, context: Context) -> tuple[Dataset, list[StepResult]]:
+def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, context: Context) -> list[StepResult]:
+    common = request.common
     memory = Memory(request.environment, enabled=_remembers(request) and request.replay is None)
+    known = frozenset() if common.baseline is None else read_baseline(common.baseline)
     opened = _opening(dataset)
-    results = [StepResult("open", {}, len(dataset), opened, 0.0)]
-    current = dataset.without(opened.verdicts.dropped())
+    results = [StepResult("open", {}, len(dataset), opened, 0.0, dataset.without(opened.verdicts.dropped()))]
     for number, step in enumerate(request.steps, 1):
         begun = time.perf_counter()
+        current = results[-1].after
         step_key = _key(copy_with(request, steps=request.steps[:number]), state)
         outcome = None if request.rerun else memory.recall(step_key)
         resumed = outcome is not None
         if outcome is None:
             outcome = load(STEPS[step.name].run)(current, step.settings, context)
             memory.store(step_key, outcome)
-        outcome = _apply_unreadable(outcome, current, request.common)
+        outcome = accepted(_apply_unreadable(outcome, current, common), current, known)
+        changed = workshop.apply(current, outcome.changes, context.engine, context.max_pixels, context.progress)
+        after = changed.without(outcome.verdicts.dropped())
         settings = step.settings.model_dump(mode="json")
         seconds = time.perf_counter() - begun
-        results.append(StepResult(step.name, settings, len(current), outcome, seconds, resumed))
-        current = current.without(outcome.verdicts.dropped())
-    return current, results
+        results.append(StepResult(step.name, settings, len(current), outcome, seconds, after, resumed))
+    return results
 
 
 def _opening(dataset: Dataset) -> Outcome:
@@ -294,7 +312,8 @@ def _gates(request: Request, total: int, figures: Mapping[str, int]) -> list[Gat
 def _exit_code(gates: list[Gate], results: list[StepResult]) -> ExitCode:
     if not all(gate.passed for gate in gates):
         return ExitCode.GATE_FAILED
-    if any((result.outcome.verdicts.reason == "unreadable").any() for result in results):
+    verdicts = [result.outcome.verdicts for result in results]
+    if any(((v.reason == "unreadable") & (v.action != Action.ACCEPT)).any() for v in verdicts):
         return ExitCode.UNREADABLE
     return ExitCode.DONE
 

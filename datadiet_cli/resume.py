@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import zipfile
+from dataclasses import asdict
 from io import BytesIO
 from typing import Any
 
@@ -16,12 +17,12 @@ import xxhash
 
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.encode.cache import cache_folder
-from datadiet_cli.outcome import Action, Comparisons, Outcome, Verdicts
+from datadiet_cli.outcome import Action, Addition, Brake, Changes, Comparisons, Outcome, Verdicts
 
 KEEP_FILES = 200
 KEEP_BYTES = 512 << 20
 _NUMBERS = ("sample", "score", "threshold", "witness")
-_WORDS = ("action", "reason", "detail")
+_WORDS = ("action", "reason", "detail", "evidence")
 
 
 def key_of(*parts: Any) -> str:
@@ -91,6 +92,9 @@ def _pack(outcome: Outcome) -> dict[str, Any]:
         arrays[name] = codes
         arrays[f"{name}_values"] = values.astype(str)
     arrays["metrics"] = np.array(json.dumps([dict(outcome.metrics), list(outcome.foreign)]))
+    arrays["changes"] = np.array(json.dumps([asdict(outcome.changes), [asdict(brake) for brake in outcome.brakes]]))
+    arrays["artefacts"] = np.array(list(outcome.artefacts), dtype=str)
+    arrays |= {f"artefact_{i}": np.frombuffer(v, np.uint8) for i, v in enumerate(outcome.artefacts.values())}
     if outcome.comparisons is not None:
         arrays |= {f"compared_{name}": value for name, value in vars(outcome.comparisons).items()}
     return arrays
@@ -103,7 +107,26 @@ def _unpack(stored: Any) -> Outcome:
         columns[name] = values[stored[name].astype(np.int64)]
     columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
     metrics, foreign = json.loads(str(stored["metrics"]))
-    return Outcome(Verdicts(**columns), metrics, tuple(foreign), _comparisons(stored))
+    changes, brakes = json.loads(str(stored["changes"]))
+    return Outcome(
+        Verdicts(**columns),
+        metrics,
+        tuple(foreign),
+        _comparisons(stored),
+        _changes(changes),
+        [Brake(**brake) for brake in brakes],
+        {str(name): stored[f"artefact_{i}"].tobytes() for i, name in enumerate(stored["artefacts"])},
+    )
+
+
+def _changes(stored: dict[str, Any]) -> Changes:
+    """JSON knows texts only for keys; rows are numbers."""
+
+    def rows(values: dict[str, Any]) -> dict[int, Any]:
+        return {int(row): value for row, value in values.items()}
+
+    cells, columns = ({name: rows(values) for name, values in stored[part].items()} for part in ("cells", "columns"))
+    return Changes(cells, rows(stored["labels"]), columns, tuple(Addition(**made) for made in stored["additions"]))
 
 
 def _comparisons(stored: Any) -> Comparisons | None:

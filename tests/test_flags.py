@@ -9,7 +9,7 @@ import typer
 from pydantic import Field
 from typer.testing import CliRunner
 
-from datadiet_cli.config.base import Common, Settings, Share
+from datadiet_cli.config.base import Common, Settings, Share, form_of, percentage
 from datadiet_cli.config.load import load_step
 from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.errors import ConfigError
@@ -51,9 +51,10 @@ def test_help_explains_every_setting_of_every_step(name):
         assert re.search(rf"{flag}\b", text), flag
         assert field.description in text
         if isinstance(field.default, bool):
-            assert f"--no-{field_name.replace('_', '-')}" in text
+            assert f"--no-{field_name.removeprefix('no_').replace('_', '-')}" in text
         if isinstance(field.default, str | int | float):
-            assert f"default: {str(field.default).lower()}]" in text
+            default = percentage(field.default) if form_of(field).is_share else str(field.default).lower()
+            assert f"default: {default}]" in text
     for word in (
         "across-splits",
         "[0 to 64]",

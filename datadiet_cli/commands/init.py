@@ -12,7 +12,12 @@ from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.terminal import say
 
 # What a starter says out loud; everything else is there as a comment.
-_SPOKEN = {"image": {"method": "phash"}, "row": {"method": "exact"}}
+_SPOKEN: dict[str, dict[str, dict[str, str]]] = {
+    "dedup": {"image": {"method": "phash"}, "row": {"method": "exact"}, "": {"method": "exact"}},
+    "denoise": {"": {"quality_action": "flag", "labels_action": "flag"}},
+}
+# Steps that are there as comments only: they make samples, which is not what a first look is for.
+_ASLEEP = {"balance"}
 
 
 def init(path: str, file: str, *, force: bool) -> int:
@@ -55,8 +60,9 @@ def starter(dataset: Dataset) -> str:
         "steps:",
     ]
     for name, spec in STEPS.items():
-        lines += ["", f"  # {spec.summary}.", f"  - {name}:"]
-        lines += _settings(settings_of(name), _SPOKEN.get(dataset.kind, {"method": "exact"}))
+        spoken = _SPOKEN.get(name, {})
+        block = [f"  - {name}:", *_settings(settings_of(name), spoken.get(dataset.kind, spoken.get("", {})))]
+        lines += ["", f"  # {spec.summary}.", *(f"  # {line[2:]}" if name in _ASLEEP else line for line in block)]
     return "\n".join([*lines, "", "# Gates: the run fails, and writes nothing, if one does not hold.", *_EXPECT, ""])
 
 

@@ -1,6 +1,5 @@
 """`datadiet rethreshold REPORT [OUTPUT]`: decide again by another threshold, on what the report says was compared."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.commands.manner import Manner
+from datadiet_cli.commands.reading import dataset_of, read_report
 from datadiet_cli.commands.step import carry_out
 from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.load import flag_of, load_step
@@ -17,7 +17,7 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.pipeline import Request, reading_of
-from datadiet_cli.report.build import REPORT_VERSION, pair_rows, verdict_rows
+from datadiet_cli.report.build import pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
 
 
@@ -54,10 +54,7 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
             raise ConfigError(f"{flag_of(name)}: did not decide this run; {fitting} did")
     before = {**document["settings"], **document["steps"][-1]["settings"]}
     common, settings = load_step("dedup", None, {**before, **flags}, {})
-    path = document["input"]["path"]
-    dataset = open_dataset(path, reading_of(common))
-    if dataset.source.fingerprint() != document["input"]["fingerprint"]:
-        raise InputError(f"{path}: has changed since {report} was written; run dedup again")
+    path, dataset = document["input"]["path"], dataset_of(report, document)
     for other, state in document["steps"][-1]["metrics"].get("against", {}).items():
         if open_dataset(other, reading_of(common).of_another()).source.fingerprint() != state:
             raise InputError(f"{other}: has changed since {report} was written; run dedup again")
@@ -79,23 +76,13 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
 
 
 def _read(report: str) -> dict[str, Any]:
-    try:
-        with open(report, "rb") as file:
-            document = json.load(file)
-        known = document["report_version"] == REPORT_VERSION
-        names = [step["name"] for step in document["steps"]]
-        document["comparisons"], document["settings"], document["input"]["fingerprint"]
-    except OSError as error:
-        raise InputError(f"{report}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{report}: is no report of datadiet; name the .report.json beside an OUTPUT") from error
-    if not known:
-        raise InputError(f"{report}: is a report of another version; run dedup again")
+    document = read_report(report)
     if document["command"] == "rethreshold":
         raise ConfigError(f"{report}: is of a rethreshold; name the report of the dedup that it was made from")
+    names = [step["name"] for step in document["steps"]]
     if names != ["open", "dedup"]:
         raise ConfigError(f"{report}: tells of {', '.join(names[1:])}; only a report of a single dedup can be replayed")
-    return dict(document)
+    return document
 
 
 def _past(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -> Outcome:

@@ -138,7 +138,14 @@ class Common(Settings):
     max_removed: Share | None = Field(
         None, description="Gate: fail, and publish nothing, if more than this share of the samples would go."
     )
+    baseline: str | None = Field(
+        None, description="File of accepted findings, as `datadiet baseline` writes it: they are left alone."
+    )
     cache: bool = Field(True, description="Remember what each step decided, for the next run on the same input.")
+
+    def reads(self) -> list[str]:
+        """Paths besides INPUT that a decision depends on."""
+        return [] if self.baseline is None else [self.baseline]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,23 @@ from datadiet_cli.config.base import PERCENTAGE, Common, Settings, parse_percent
 from datadiet_cli.config.registry import STEPS, settings_of, unknown_step
 from datadiet_cli.config.words import shown
 
-Metric = Literal["removed", "samples", "unreadable", "flagged", "conflicts", "leaks", "contaminated"]
+Metric = Literal[
+    "removed",
+    "samples",
+    "added",
+    "relabelled",
+    "imputed",
+    "flagged",
+    "unreadable",
+    "conflicts",
+    "leaks",
+    "contaminated",
+    "invalid",
+    "poor",
+    "outliers",
+    "mislabelled",
+    "accepted",
+]
 METRICS: tuple[str, ...] = get_args(Metric)
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {

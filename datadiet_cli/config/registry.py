@@ -30,6 +30,16 @@ STEPS = {
         run="datadiet_cli.steps.dedup:run",
         summary="Remove duplicates and near-duplicates",
     ),
+    "denoise": StepSpec(
+        settings="datadiet_cli.config.denoise:Denoise",
+        run="datadiet_cli.steps.denoise:run",
+        summary="Clean what is broken, poor, odd or wrongly labelled",
+    ),
+    "balance": StepSpec(
+        settings="datadiet_cli.config.balance:Balance",
+        run="datadiet_cli.steps.balance:run",
+        summary="Even out classes, or weigh them",
+    ),
 }
 
 

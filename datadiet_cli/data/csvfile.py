@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 from datadiet_cli.data.csvscan import split_csv, unlimited_cells
 from datadiet_cli.data.encoding import map_text
 from datadiet_cli.data.header import check_delimiter, column_names, sniff_delimiter
-from datadiet_cli.data.infer import infer_types
-from datadiet_cli.data.records import Bytes, Records, equal_records, hash_records, write_records
-from datadiet_cli.data.tablefile import NO_EDITS, Edits, TableFile, TableFormat
+from datadiet_cli.data.infer import infer_column, infer_types
+from datadiet_cli.data.records import (
+    Appended,
+    Bytes,
+    Records,
+    Rewritten,
+    equal_records,
+    hash_records,
+    write_records,
+)
+from datadiet_cli.data.tablefile import NO_EDITS, NO_GROWTH, Edits, Growth, TableFile, TableFormat, edited_rows
 from datadiet_cli.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -51,6 +59,9 @@ class CsvFile(TableFile):
         self.columns = tuple(column_names(first, fmt.header, path))
         body = 0 if fmt.header == "none" else 1
         self._spans = Records(found.spans.starts[body:], found.spans.ends[body:])
+        self._header_end = int(found.spans.ends[0]) if body else None
+        self._end = b"\r\n" if self._data[found.spans.ends[0] :][:2].tobytes() == b"\r\n" else b"\n"
+        self._odd = re.compile(f'["\r\n\0{re.escape(self._delimiter)}]')
         self.records = len(self._spans)
 
     def texts(self, columns: Sequence[str] | None = None) -> "pl.DataFrame":
@@ -93,18 +104,47 @@ class CsvFile(TableFile):
             equal[pairs] = alike
         return equal
 
-    def write(self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS) -> int:
+    def write(
+        self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS, growth: Growth = NO_GROWTH
+    ) -> int:
         """Copy the records that stay; of an edited record only the edited cells' bytes change.
 
-        See `TableFile`. The header and what stands around it are copied as they are.
+        See `TableFile`. The header and what stands around it are copied as they are. The cells of new columns
+        stand behind the others; without a header, so do they without a name. Appended records end as the first
+        line of the file does.
         """
-        wanted: dict[int, dict[int, str | None]] = {}
-        for column, texts in edits.items():
-            position = self.positions([column])[0]
-            for row, text in texts.items():
-                wanted.setdefault(row, {})[position] = text
-        rewritten = {row: self._rewrite(row, cells) for row, cells in wanted.items()}
-        return write_records(self._data, self._spans, rows, destination, rewritten)
+        self.refuse_taken(growth.columns)
+        edited = [(self.positions([column])[0], texts) for column, texts in edits.items()]
+        sources, cut = growth.sources(self.records).tolist(), self._delimiter.encode()
+
+        def make(number: int) -> bytes:
+            cells = {position: texts[number] for position, texts in edited if number in texts}
+            new = [self._cell_bytes(texts.get(number) or "", number) for texts in growth.columns.values()]
+            return cut.join([self._rewrite(sources[number], cells, number), *new])
+
+        changed = rows if growth.columns else edited_rows(rows, [texts for _, texts in edited], len(sources))
+        template = np.asarray(growth.template, dtype=np.int64)
+        appended = Appended(template, self._end, self._head(growth.columns))
+        return write_records(self._data, self._spans, rows, destination, Rewritten(changed, make), appended)
+
+    def reread(self, texts: "pl.Series", column: str | None) -> "pl.Series":
+        """The texts; see `TableFile`. An empty one is null."""
+        import polars as pl
+
+        return pl.select(pl.when(texts != "").then(texts).alias(texts.name)).to_series()
+
+    def retype(self, texts: "pl.Series", before: "pl.Series | None", changed: NDArray[np.int64]) -> "pl.Series":
+        """The values; see `TableFile`. The dtype is found anew, from all cells."""
+        return infer_column(texts)
+
+    def _head(self, columns: Iterable[str]) -> bytes | None:
+        """What stands before the first record, with names of new columns; None if nothing changes."""
+        names = [self._cell_bytes(name, None) for name in columns]
+        if self._header_end is None or not names:
+            return None
+        begin = int(self._spans.starts[0])
+        header, rest = self._data[: self._header_end].tobytes(), self._data[self._header_end : begin].tobytes()
+        return self._delimiter.encode().join([header, *names]) + rest
 
     def _bytes_tell(self, columns: Sequence[str] | None) -> bool:
         """Whether equal cells in these columns are equal bytes, and the other way round."""
@@ -164,28 +204,43 @@ class CsvFile(TableFile):
             text = io.StringIO(record.decode(self._codec), newline="")
             return next(csv.reader(text, delimiter=self._delimiter))
 
-    def _rewrite(self, row: int, cells: Mapping[int, str | None]) -> bytes:
-        """The text of a record with some of its cells replaced."""
-        record = self._data[self._spans.starts[row] : self._spans.ends[row]].tobytes()
+    def _rewrite(self, source: int, cells: Mapping[int, str | None], number: int) -> bytes:
+        """The text of a record with some of its cells replaced, for the record of this number."""
+        record = self._spans.text(self._data, source)
+        if not cells:
+            return record
+        new = {position: self._cell_bytes(cells[position] or "", number) for position in sorted(cells)}
+        if len(self.columns) == 1:
+            # An only cell that is empty would leave a blank line, which is no record.
+            return new[0] or b'""'
+        if b'"' not in record:
+            cut = self._delimiter.encode()
+            plain = record.split(cut)
+            for position, text in new.items():
+                plain[position] = text
+            return cut.join(plain)
         spans = cell_spans(record, self._delimiter)
         pieces, at = [], 0
-        for position in sorted(cells):
+        for position, text in new.items():
             begin, end = spans[position]
-            pieces += [record[at:begin], self._cell_bytes(cells[position] or "", row)]
+            pieces += [record[at:begin], text]
             at = end
         return b"".join([*pieces, record[at:]])
 
-    def _cell_bytes(self, text: str, row: int) -> bytes:
-        # An only cell that is empty would leave a blank line, which is no record.
-        if any(mark in text for mark in (self._delimiter, '"', "\n", "\r")) or not (text or len(self.columns) > 1):
-            text = '"' + text.replace('"', '""') + '"'
+    def _cell_bytes(self, text: str, number: int | None) -> bytes:
+        """A cell as it is written; `number` is its record's, None for the header."""
+        odd = self._odd.search(text) is not None
+        quoted = '"' + text.replace('"', '""') + '"' if odd else text
         try:
-            return text.encode(self._codec)
+            cell = quoted.encode(self._codec)
         except UnicodeEncodeError as error:
-            raise OutputError(
-                f"{self.path}: record {row}: the new text {text!r} holds {text[error.start]!r}, which "
-                f"{self._codec} cannot express; convert the table to UTF-8 first"
-            ) from None
+            wrong, why = quoted[error.start], f"{self._codec} cannot express; convert the table to UTF-8 first"
+        else:
+            if not odd or "\0" not in text:
+                return cell
+            wrong, why = "\0", "no table of text can hold"
+        place = "header" if number is None else f"record {number}"
+        raise OutputError(f"{self.path}: {place}: the new text {text!r} holds {wrong!r}, which {why}")
 
 
 def cell_spans(record: bytes, delimiter: str) -> list[tuple[int, int]]:

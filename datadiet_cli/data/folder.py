@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.data.changedtable import ChangedTable
 from datadiet_cli.data.copying import Copier
 from datadiet_cli.data.fingerprint import of_entries, signature
 from datadiet_cli.data.scan import Entry
@@ -43,11 +44,15 @@ class SidecarTable:
         path: relative to the folder.
         file: the table.
         sample: (records,) int64, the row of each record's sample; -1 for a record of no sample.
+        naming: the column of file names.
+        label: the column that the samples' labels were taken from, if they were.
     """
 
     path: str
     file: TableFile
     sample: NDArray[np.int64]
+    naming: str
+    label: str | None = None
 
     def paths(self) -> Collection[str]:
         """The table."""
@@ -60,8 +65,9 @@ class SidecarTable:
     def write(self, present: NDArray[np.bool_], root: str, destination: str, link: str) -> int:
         """Write the table without the records of samples that go; see `Sidecar`."""
         stays = present[self.sample]
+        same = stays.all() and not isinstance(self.file, ChangedTable)
         return write_changed(
-            self.path, root, destination, None if stays.all() else lambda to: self.file.write(np.flatnonzero(stays), to)
+            self.path, root, destination, None if same else lambda to: self.file.write(np.flatnonzero(stays), to)
         )
 
 
@@ -105,6 +111,9 @@ class FolderSource:
         directories: every directory, so that empty ones survive.
         tables: labels, metadata or annotations beside the files.
         missing: names that a table has but that are no files.
+        class_depth: which folder of a path names the class, counted from the top; None if none does.
+        moved: rows of samples that change their class and hence their path -> the new path.
+        made: rows of samples that are new -> the file that holds the content, wherever it lies.
     """
 
     path: str
@@ -115,6 +124,9 @@ class FolderSource:
     directories: Sequence[str] = ()
     tables: Sequence[Sidecar] = ()
     missing: Sequence[str] = ()
+    class_depth: int | None = None
+    moved: Mapping[int, str] = field(default_factory=dict)
+    made: Mapping[int, str] = field(default_factory=dict)
     _sizes: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +134,7 @@ class FolderSource:
         object.__setattr__(self, "_sizes", sizes)
 
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
-        """POSIX paths relative to INPUT."""
+        """POSIX paths relative to INPUT; those of new samples relative to OUTPUT."""
         return [self.samples[row].path for row in rows.tolist()]
 
     def sizes(self) -> NDArray[np.int64]:
@@ -131,7 +143,10 @@ class FolderSource:
 
     def paths(self, rows: NDArray[np.int64]) -> list[str]:
         """File names to open."""
-        return [os.path.join(self.path, self.samples[row].path) for row in rows.tolist()]
+        return [self._content(row) for row in rows.tolist()]
+
+    def _content(self, row: int) -> str:
+        return self.made.get(row) or os.path.join(self.path, self.samples[row].path)
 
     def modified(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(k,) int64 times of the last change, in nanoseconds."""
@@ -179,14 +194,20 @@ class FolderSource:
         """Copy the samples in `rows`, the other files, and of the tables what does not speak of the rest."""
         for directory in self.directories:
             os.makedirs(os.path.join(destination, directory), exist_ok=True)
-        copier = Copier(link)
-        spoken_for = self._spoken_for()
+        copier, spoken_for = Copier(link), self._spoken_for()
         written = 0
-        kept = [self.samples[row] for row in rows.tolist()]
-        for entry in (*kept, *self.others):
+        for entry in self.others:
             if entry.cause is None and entry.path not in spoken_for:
-                source = os.path.join(self.path, entry.path)
-                written += copier.copy(source, os.path.join(destination, entry.path))
+                written += copier.copy(os.path.join(self.path, entry.path), os.path.join(destination, entry.path))
+        for row in rows.tolist():
+            entry = self.samples[row]
+            if entry.cause is None and entry.path not in spoken_for:
+                target = os.path.join(destination, self.moved.get(row, entry.path))
+                if row in self.moved:
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                # What was made for this run is gone after it, and cannot be linked to.
+                by = Copier() if row in self.made else copier
+                written += by.copy(self._content(row), target)
         present = np.zeros(len(self.samples) + 1, dtype=bool)
         present[rows] = True
         present[-1] = True

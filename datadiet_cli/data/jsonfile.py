@@ -2,17 +2,29 @@
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.encoding import map_text
-from datadiet_cli.data.infer import infer_times
+from datadiet_cli.data.infer import infer_column, infer_times
+from datadiet_cli.data.jsoncells import PLAIN_NUMBER, all_numbers, new_member, new_value, quote, with_members
 from datadiet_cli.data.jsonedit import replace_values
-from datadiet_cli.data.records import Records, write_records
-from datadiet_cli.data.tablefile import MAX_COLUMNS, NO_EDITS, Edits, TableFile, TableFormat
+from datadiet_cli.data.records import Appended, Records, Rewritten, write_records
+from datadiet_cli.data.tablefile import (
+    MAX_COLUMNS,
+    NO_EDITS,
+    NO_GROWTH,
+    Edits,
+    Growth,
+    TableFile,
+    TableFormat,
+    edited_rows,
+    put,
+)
 from datadiet_cli.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -104,33 +116,82 @@ class JsonLinesFile(TableFile):
         pairs = zip(self._canonical(a.tolist(), columns), self._canonical(b.tolist(), columns), strict=True)
         return np.fromiter((one == other for one, other in pairs), dtype=np.bool_, count=len(a))
 
-    def write(self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS) -> int:
+    def write(
+        self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS, growth: Growth = NO_GROWTH
+    ) -> int:
         """Copy the records that stay; of an edited record only the edited values' bytes change.
 
         See `TableFile`. A new text becomes a number, a boolean or another JSON value if it is one and the
         column holds no strings, otherwise a string; None becomes null. A missing key is
-        appended to its object.
+        appended to its object. So is every new column, of numbers if all its texts are such, else of strings.
         """
-        wanted: dict[int, dict[str, str]] = {}
-        for column, texts in edits.items():
-            worded = any(type(value) is str for value in self._values([column], float)[column])
-            for row, text in texts.items():
-                wanted.setdefault(row, {})[column] = _new_value(text, worded)
-        rewritten = {row: self._rewrite(row, values) for row, values in wanted.items()}
-        return write_records(self._data, self._spans, rows, destination, rewritten)
+        self.refuse_taken(growth.columns)
+        self.positions(list(edits))
+        sources = growth.sources(self.records).tolist()
+        worded = self._worded if edits else frozenset()
+        members = [(quote(name), texts, all_numbers(texts.values())) for name, texts in growth.columns.items()]
 
-    def _rewrite(self, row: int, values: Mapping[str, str]) -> bytes:
-        text = replace_values(self._text(row), values)
+        def make(number: int) -> bytes:
+            values = {
+                column: new_value(texts[number], column in worded) for column, texts in edits.items() if number in texts
+            }
+            text = self._text(sources[number])
+            if values:
+                text = replace_values(text, values)
+            new = [(name, new_member(texts.get(number), numeric)) for name, texts, numeric in members]
+            return self._encoded(with_members(text, new), number)
+
+        changed = rows if members else edited_rows(rows, edits.values(), len(sources))
+        appended = Appended(np.asarray(growth.template, dtype=np.int64), self._end())
+        return write_records(self._data, self._spans, rows, destination, Rewritten(changed, make), appended)
+
+    def reread(self, texts: "pl.Series", column: str | None) -> "pl.Series":
+        """The texts; see `TableFile`. A text that is JSON, in a column without strings, is written anew."""
+        if column is None or column in self._worded:
+            return texts
+        # Most are plain numbers, which are their own text.
+        odd = np.flatnonzero((~texts.str.contains(PLAIN_NUMBER)).fill_null(False).to_numpy())
+        decode = json.JSONDecoder(parse_float=_WrittenFloat).decode
+        values = [_text(decode(new_value(text, False))) for text in texts.gather(odd).to_list()]
+        return put(texts, odd, _text_series(texts.name, values))
+
+    def retype(self, texts: "pl.Series", before: "pl.Series | None", changed: NDArray[np.int64]) -> "pl.Series":
+        """The values; see `TableFile`. Whole numbers and others are numbers together."""
+        import polars as pl
+
+        if before is None:
+            return infer_column(texts) if all_numbers(texts.to_list()) else infer_times(texts)
+        typed = super().retype(texts, before, changed)
+        if typed.dtype == pl.String and before.dtype == pl.Int64:
+            return super().retype(texts, before.cast(pl.Float64), changed)
+        return typed
+
+    @cached_property
+    def _worded(self) -> frozenset[str]:
+        """The columns that hold strings."""
+        worded: set[str] = set()
+        for record in self._objects(range(self.records), float):
+            worded.update(name for name, value in record.items() if type(value) is str)
+        return frozenset(worded)
+
+    def _end(self) -> bytes:
+        """What ends the first line."""
+        if not self.records:
+            return b"\n"
+        gap = self._data[self._spans.ends[0] : self._spans.starts[1]].tobytes()
+        return b"\r\n" if gap.partition(b"\n")[0].endswith(b"\r") else b"\n"
+
+    def _encoded(self, text: str, number: int) -> bytes:
         try:
             return text.encode(self._codec)
         except UnicodeEncodeError as error:
             raise OutputError(
-                f"{self.path}: record {row}: the new text holds {text[error.start]!r}, which {self._codec} "
+                f"{self.path}: record {number}: the new text holds {text[error.start]!r}, which {self._codec} "
                 "cannot express; convert the table to UTF-8 first"
             ) from None
 
     def _text(self, row: int) -> str:
-        return self._data[self._spans.starts[row] : self._spans.ends[row]].tobytes().decode(self._codec)
+        return self._spans.text(self._data, row).decode(self._codec)
 
     def _objects(self, rows: Sequence[int], real: Callable[[str], float]) -> Iterator[dict[str, Any]]:
         decoder = json.JSONDecoder(parse_float=real)
@@ -216,17 +277,3 @@ def _typed_series(name: str, values: list[Any]) -> "pl.Series":
         return pl.Series(name, [None if value is None else float(value) for value in values], dtype=pl.Float64)
     texts = _text_series(name, [_text(value) for value in values])
     return infer_times(texts) if kinds == {str} else texts
-
-
-def _new_value(text: str | None, worded: bool) -> str:
-    """The JSON of a new cell."""
-    if text is None:
-        return "null"
-    if not worded:
-        try:
-            json.loads(text)
-        except ValueError:
-            pass
-        else:
-            return text
-    return json.dumps(text, ensure_ascii=False)

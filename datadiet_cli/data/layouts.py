@@ -31,6 +31,7 @@ class Plan:
         missing: names of files that tables speak of but that are not there.
         annotated: whether annotations say what the samples are, and not folders.
         class_sets: where a label stands for several classes at once: the classes of each label.
+        class_depth: which folder of a path names the class, counted from the top; None if none does.
     """
 
     layout: str
@@ -40,6 +41,7 @@ class Plan:
     missing: list[str] = field(default_factory=list)
     annotated: bool = False
     class_sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    class_depth: int | None = None
 
 
 def folder_kind(entries: Sequence[Entry]) -> str:
@@ -172,15 +174,17 @@ def _by_folders(paths: Sequence[str]) -> Plan:
         # A folder beside train/ and test/ is a split of its own.
         splits = [name if (name := _at(parts, depth)) is None else split_of_folder(name) or name for parts in folders]
         is_flat = not any(label is not None for label in labels)
-        return Plan("flat folders, one for each split" if is_flat else "class folders with splits", labels, splits)
+        layout = "flat folders, one for each split" if is_flat else "class folders with splits"
+        return Plan(layout, labels, splits, class_depth=depth + 1)
     below = {parts[depth + 1] for parts in folders if len(parts) > depth + 1}
     words = {split_of_folder(name) for name in below}
     if None not in words and {is_evaluation(word) for word in words if word is not None} == {False, True}:
         splits = [None if (name := _at(parts, depth + 1)) is None else split_of_folder(name) for parts in folders]
-        return Plan("class folders, each with splits", [_at(parts, depth) for parts in folders], splits)
+        labels = [_at(parts, depth) for parts in folders]
+        return Plan("class folders, each with splits", labels, splits, class_depth=depth)
     labels = [_at(parts, 0) for parts in folders]
     layout = "class folders" if any(label is not None for label in labels) else "flat folder"
-    return Plan(layout, labels, [None] * len(paths))
+    return Plan(layout, labels, [None] * len(paths), class_depth=0)
 
 
 def _first_division(folders: Sequence[Sequence[str]]) -> tuple[int, bool]:

@@ -88,7 +88,7 @@ def _open_table(path: str, reading: Reading) -> Dataset:
     splits, split_names = _codes(file, split)
     if reading.split is not None and file.records:
         _require_split(path, reading.split, split_names)
-    source = TableSource(path, file, reading.id_column, tuple(aside))
+    source = TableSource(path, file, reading.id_column, tuple(aside), label=reading.label)
     return Dataset(source, np.arange(file.records, dtype=np.int64), labels, classes, splits, split_names)
 
 
@@ -160,7 +160,15 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
         raise InputError(f"{path}: no images, texts or sounds in this folder; name the table in it, if that is meant")
     plan = layouts.recognise(path, samples, others, reading)
     source = FolderSource(
-        path, kind, plan.layout, samples, others, found.directories, tuple(plan.tables), tuple(plan.missing)
+        path,
+        kind,
+        plan.layout,
+        samples,
+        others,
+        found.directories,
+        tuple(plan.tables),
+        tuple(plan.missing),
+        class_depth=plan.class_depth,
     )
     labels, classes = encode_names(plan.labels)
     splits, split_names = encode_names(plan.splits)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.data.infer import infer_column
 from datadiet_cli.data.quiet import quiet_libraries
-from datadiet_cli.data.tablefile import NO_EDITS, Edits, TableFile
+from datadiet_cli.data.tablefile import NO_EDITS, NO_GROWTH, Edits, Growth, TableFile, parse_cells, put
 from datadiet_cli.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class ParquetFile(TableFile):
         if self._size == 0:
             raise InputError(f"{path}: the file is empty")
         with self._readable(), open(path, "rb") as file:
-            self.columns = tuple(pl.read_parquet_schema(file))
+            self._schema = pl.read_parquet_schema(file)
+            self.columns = tuple(self._schema)
             file.seek(0)
             self.records = pl.scan_parquet(file, glob=False).select(pl.len()).collect().item()
         if not self.columns:
@@ -87,44 +89,60 @@ class ParquetFile(TableFile):
             equal &= column.gather(a).eq_missing(column.gather(b)).to_numpy()
         return equal
 
-    def write(self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS) -> int:
+    def write(
+        self, rows: NDArray[np.int64], destination: str, edits: Edits = NO_EDITS, growth: Growth = NO_GROWTH
+    ) -> int:
         """Write the records that stay with the same columns, dtypes and key-value metadata.
 
-        See `TableFile`. The file is copied as it is if all records stay and no cell changes; otherwise it is
-        compressed anew (zstd), as its encodings and row groups cannot be cut.
+        See `TableFile`. The file is copied as it is if all records stay and nothing changes; otherwise it is
+        compressed anew (zstd), as its encodings and row groups cannot be cut. New columns are Float64 if all their
+        texts are numbers, else String.
         """
         import polars as pl
 
-        staying = _staying(edits, rows)
-        if len(rows) == self.records and not staying:
+        self.refuse_taken(growth.columns)
+        sources = growth.sources(self.records)
+        staying = {name: cells for name, texts in edits.items() if len((cells := _staying(texts, rows, sources))[0])}
+        if len(rows) == self.records and not staying and not growth:
             with open(self.path, "rb") as source, open(destination, "xb") as target:
                 shutil.copyfileobj(source, target)
                 return target.tell()
         with self._readable(), open(self.path, "rb") as source:
             metadata = pl.read_parquet_metadata(source)
         metadata.pop(_OWN_METADATA, None)
-        frame = self.typed()
-        frame = frame.with_columns([self._edited(frame[name], texts) for name, texts in staying.items()])[rows]
+        frame = self.typed()[sources[rows]]
+        frame = frame.with_columns([self._edited(frame[name], *cells) for name, cells in staying.items()])
+        frame = frame.with_columns([_new_column(name, texts, rows) for name, texts in growth.columns.items()])
         with open(destination, "xb") as target:
             frame.write_parquet(target, metadata=metadata)
             return target.tell()
 
-    def _edited(self, column: "pl.Series", texts: Mapping[int, str | None]) -> "pl.Series":
+    def reread(self, texts: "pl.Series", column: str | None) -> "pl.Series":
+        """The texts; see `TableFile`. Numbers, dates and others are written as their dtype has it."""
+        import polars as pl
+
+        if column is None:
+            return _texts(_new_values(texts))
+        dtype = self._schema[column]
+        try:
+            return _texts(parse_cells(texts, dtype))
+        except pl.exceptions.PolarsError:
+            return texts
+
+    def retype(self, texts: "pl.Series", before: "pl.Series | None", changed: NDArray[np.int64]) -> "pl.Series":
+        """The values; see `TableFile`."""
+        return _new_values(texts) if before is None else super().retype(texts, before, changed)
+
+    def _edited(self, column: "pl.Series", places: NDArray[np.int64], texts: "pl.Series") -> "pl.Series":
         import polars as pl
 
         try:
-            values = _parse(pl.Series(list(texts.values()), dtype=pl.String), column.dtype)
+            return put(column, places, parse_cells(texts, column.dtype))
         except pl.exceptions.PolarsError:
             raise OutputError(
                 f"{self.path}: column {column.name!r} holds {column.dtype}; a new cell is no such value: "
-                + ", ".join(repr(text) for text in list(texts.values())[:3])
+                + ", ".join(map(repr, texts[:3].to_list()))
             ) from None
-        places = np.zeros(len(column), dtype=np.int64)
-        untouched = np.ones(len(column), dtype=np.bool_)
-        numbers = np.fromiter(texts, dtype=np.int64, count=len(texts))
-        places[numbers] = np.arange(len(texts))
-        untouched[numbers] = False
-        return column.zip_with(pl.Series(untouched), values.gather(places).alias(column.name))
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -139,27 +157,33 @@ class ParquetFile(TableFile):
             raise InputError(f"{self.path}: cannot be read as Parquet: {reason}") from error
 
 
-def _staying(edits: Edits, rows: NDArray[np.int64]) -> dict[str, dict[int, str | None]]:
-    """The edits of records that stay."""
-    if not edits:
-        return {}
-    kept = set(rows.tolist())
-    chosen = {name: {row: text for row, text in texts.items() if row in kept} for name, texts in edits.items()}
-    return {name: texts for name, texts in chosen.items() if texts}
-
-
-def _parse(texts: "pl.Series", dtype: "pl.DataType") -> "pl.Series":
-    """Texts as values of a dtype; a polars error if one is none."""
+def _staying(
+    texts: Mapping[int, str | None], rows: NDArray[np.int64], sources: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], "pl.Series"]:
+    """The new cells of records that stay, and where these stand among `rows`."""
     import polars as pl
 
-    if isinstance(dtype, pl.Boolean):
-        lower = texts.str.to_lowercase()
-        return lower.replace_strict({"true": True, "false": False}, return_dtype=pl.Boolean)
-    if isinstance(dtype, pl.Date):
-        return texts.str.to_date("%Y-%m-%d")
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
-        return texts.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit=dtype.time_unit)
-    return texts.cast(dtype)
+    place = np.full(len(sources), -1)
+    place[rows] = np.arange(len(rows))
+    places = place[np.fromiter(texts, dtype=np.int64, count=len(texts))]
+    cells = pl.Series(list(texts.values()), dtype=pl.String)
+    return places[places >= 0], cells.filter(pl.Series(places >= 0))
+
+
+def _new_column(name: str, texts: Mapping[int, str | None], rows: NDArray[np.int64]) -> "pl.Series":
+    """A column that the file lacks."""
+    import polars as pl
+
+    # Its dtype must not hang on which records stay.
+    values = _new_values(pl.Series(name, list(texts.values()), dtype=pl.String))
+    place = dict(zip(texts, range(len(texts)), strict=True))
+    return values.gather(pl.Series([place.get(row) for row in rows.tolist()], dtype=pl.UInt32))
+
+
+def _new_values(texts: "pl.Series") -> "pl.Series":
+    import polars as pl
+
+    return texts.cast(pl.Float64) if infer_column(texts).dtype.is_numeric() else texts
 
 
 def _texts(column: "pl.Series") -> "pl.Series":

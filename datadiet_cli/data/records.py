@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,11 @@ class Records:
     def __len__(self) -> int:
         return len(self.ends)
 
+    def text(self, data: Bytes, number: int) -> bytes:
+        """The text of one record of the file."""
+        # Views give plain integers much faster than arrays do.
+        return bytes(data.data[self.starts.data[number] : self.ends.data[number]])
+
 
 def map_file(path: str) -> Bytes:
     """Map a file's bytes into memory, (size,) uint8, read-only; they are loaded as they are looked at.
@@ -59,49 +65,121 @@ def line_number(data: Bytes, offset: int) -> int:
     return 1 + sum(int(np.count_nonzero(chunk == 10)) for chunk in chunks)
 
 
+class Rewritten(Mapping[int, bytes]):
+    """New texts of records, each made when it is asked for, so that they are never in memory together.
+
+    Args:
+        numbers: (k,) int64, of the records that have a new text; no others may be asked for.
+        make: gives the new text of a record, without a line end.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64], make: Callable[[int], bytes]) -> None:
+        self._numbers, self._make = numbers, make
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers.tolist())
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, number: int) -> bytes:
+        return self._make(number)
+
+
+@dataclass(frozen=True, eq=False)
+class Appended:
+    """What a file gets that is not within its records.
+
+    Attributes:
+        template: (m,) int64, for each appended record, numbered from the last one on, the record it is a copy of.
+        end: what ends an appended record.
+        head: what to write in place of all that stands before the first record; None: the same.
+    """
+
+    template: NDArray[np.int64]
+    end: bytes = b"\n"
+    head: bytes | None = None
+
+
+_NOTHING = Appended(np.empty(0, dtype=np.int64))
+
+
 def write_records(
     data: Bytes,
     records: Records,
     rows: NDArray[np.int64],
     destination: str,
     rewritten: Mapping[int, bytes],
+    appended: Appended = _NOTHING,
 ) -> int:
     """Copy all that stands before the first record, and then the given records, to a new file.
 
     Args:
         data: (size,) uint8, the file.
         records: where its records lie.
-        rows: (k,) int64, the records that stay, ascending.
-        destination: a path that does not exist yet.
-        rewritten: new text of records; their line ends stay.
+        rows: (k,) int64, the records that stay, appended ones among them, ascending.
+        destination: a path that does not exist yet; nothing is left there if this fails.
+        rewritten: new texts of records; their line ends stay.
+        appended: what there is besides.
 
     Returns:
         The bytes written.
     """
-    altered = np.isin(rows, np.fromiter(rewritten, dtype=np.int64, count=len(rewritten)))
+    kept, new = np.split(rows, [np.searchsorted(rows, len(records))])
+    head = data[: int(records.starts[0])].data if appended.head is None else appended.head
+    with open(destination, "xb", buffering=CHUNK_BYTES) as file:
+        try:
+            file.write(head)
+            _copy(file, data, records, kept, rewritten)
+            if len(new) and len(kept) and kept[-1] == len(records) - 1 and not _is_ended(data, records):
+                file.write(appended.end)
+            sources = appended.template[new - len(records)]
+            spans = records.starts[sources].tolist(), records.ends[sources].tolist()
+            for number, altered, start, end in zip(
+                new.tolist(), _altered(new, rewritten).tolist(), *spans, strict=True
+            ):
+                file.write(rewritten[number] if altered else data.data[start:end])
+                file.write(appended.end)
+        except BaseException:
+            os.unlink(destination)
+            raise
+        return file.tell()
+
+
+def _is_ended(data: Bytes, records: Records) -> bool:
+    """Whether a line end follows the last record."""
+    return b"\n" in data[int(records.ends[-1]) :].tobytes()
+
+
+def _copy(
+    file: IO[bytes], data: Bytes, records: Records, rows: NDArray[np.int64], rewritten: Mapping[int, bytes]
+) -> None:
+    """Write records of the file, with what follows each."""
+    altered = _altered(rows, rewritten)
     # A run is a stretch of records that follow each other in the file, or one record that is rewritten.
     breaks = (np.diff(rows) != 1) | altered[1:] | altered[:-1]
     first = np.flatnonzero(np.concatenate(([True], breaks)))[: len(rows)]
     last = np.concatenate((first[1:] - 1, [len(rows) - 1]))[: len(first)]
     view = data.data
-    with open(destination, "xb", buffering=CHUNK_BYTES) as file:
-        file.write(view[: int(records.starts[0])])
-        for at in range(0, len(first), _BATCH):
-            run = slice(at, at + _BATCH)
-            begins = records.starts[rows[first[run]]].tolist()
-            stops = records.starts[rows[last[run]] + 1].tolist()
-            pieces = map(view.__getitem__, map(slice, begins, stops))
-            if not altered[first[run]].any():
-                file.writelines(pieces)
-                continue
-            for row, piece in zip(rows[first[run]].tolist(), pieces, strict=True):
-                text = rewritten.get(row)
-                if text is None:
-                    file.write(piece)
-                else:
-                    file.write(text)
-                    file.write(piece[int(records.ends[row] - records.starts[row]) :])
-        return file.tell()
+    for at in range(0, len(first), _BATCH):
+        run = slice(at, at + _BATCH)
+        begins = records.starts[rows[first[run]]].tolist()
+        stops = records.starts[rows[last[run]] + 1].tolist()
+        news = altered[first[run]]
+        if not news.any():
+            file.writelines(map(view.__getitem__, map(slice, begins, stops)))
+            continue
+        numbers, ends = rows[first[run]].tolist(), records.ends[rows[first[run]]].tolist()
+        for row, new, begin, end, stop in zip(numbers, news.tolist(), begins, ends, stops, strict=True):
+            if new:
+                file.write(rewritten[row])
+                file.write(view[end:stop])
+            else:
+                file.write(view[begin:stop])
+
+
+def _altered(rows: NDArray[np.int64], rewritten: Mapping[int, bytes]) -> NDArray[np.bool_]:
+    return np.isin(rows, np.fromiter(rewritten, dtype=np.int64, count=len(rewritten)))
 
 
 def hash_records(data: Bytes, records: Records) -> NDArray[np.uint64]:

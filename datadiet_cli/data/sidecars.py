@@ -95,9 +95,9 @@ class Tables:
                 self.missing.append(str(cell))
             else:
                 sample[record] = row
-        self.found.append(SidecarTable(path, file, sample))
         split = self._reading.split or split_column(file)
         label = self._reading.label or self.label_column(path, column)
+        self.found.append(SidecarTable(path, file, sample, column, label if labels is not None else None))
         for target, name in ((labels, label), (splits, split)):
             if name is not None and target is not None:
                 _take_over(target, sample.tolist(), _cells(where, file, name))

@@ -23,6 +23,7 @@ class TableSource:
         id_column: the column whose cells name the samples; without one, a sample's id is its record number, the
             first after the header being 0.
         set_aside: columns that are no features: label, split and id.
+        label: the column of labels.
     """
 
     path: str
@@ -30,6 +31,7 @@ class TableSource:
     id_column: str | None = None
     set_aside: tuple[str, ...] = ()
     kind: str = "row"
+    label: str | None = None
 
     @property
     def layout(self) -> str:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.publish import LONGEST_ENDING, write_atomically
+from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
-from datadiet_cli.outcome import FOREIGN, Action, Outcome, Verdicts, unique
+from datadiet_cli.outcome import FIGURES, FOREIGN, Action, Outcome, Verdicts, unique
 from datadiet_cli.report import comparisons
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
+ARTEFACTS = (".weights.csv", ".class_weights.json", ".transform.json")
+"""Ends of the names of files that steps may want beside OUTPUT."""
 PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")
 
 
@@ -38,6 +40,7 @@ class StepResult:
         samples_in: samples it was given.
         outcome: its verdicts and metrics.
         seconds: wall time.
+        after: the dataset that it left.
         resumed: whether the outcome was remembered from an earlier run.
     """
 
@@ -46,6 +49,7 @@ class StepResult:
     samples_in: int
     outcome: Outcome
     seconds: float
+    after: Dataset
     resumed: bool = False
 
 
@@ -55,7 +59,7 @@ def report_path(output: str) -> str:
 
 
 def _sidecar_path(output: str) -> str:
-    return output.rstrip("/") + LONGEST_ENDING
+    return output.rstrip("/") + ".verdicts.parquet"
 
 
 def _compared_path(output: str) -> str:
@@ -65,18 +69,20 @@ def _compared_path(output: str) -> str:
 def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, int]:
     """The figures that gates and the summary speak of, in samples."""
     verdicts = Verdicts.join([result.outcome.verdicts for result in results])
+    new, reasons = verdicts.action != Action.ACCEPT, verdicts.reason.astype(str)
 
     def count(mask: NDArray[np.bool_]) -> int:
-        return len(unique(verdicts.sample[mask]))
+        return len(unique(verdicts.sample[mask & new]))
 
     return {
-        "removed": len(before) - len(after),
+        "removed": len(np.setdiff1d(before.rows, after.rows, assume_unique=True)),
         "samples": len(after),
+        "added": count(verdicts.action == Action.ADD),
+        "relabelled": count(verdicts.action == Action.RELABEL),
+        "imputed": count(verdicts.action == Action.IMPUTE),
         "flagged": count(verdicts.action == Action.FLAG),
-        "unreadable": count(verdicts.reason == "unreadable"),
-        "conflicts": count((verdicts.reason == "conflict") | (verdicts.reason == "conflict-minority")),
-        "leaks": count(verdicts.reason == "leak"),
-        "contaminated": count(verdicts.reason == "contamination"),
+        **{name: count(np.isin(reasons, of)) for name, of in FIGURES.items()},
+        "accepted": len(unique(verdicts.sample[~new])),
     }
 
 
@@ -124,13 +130,19 @@ class Report:
             "gates": [gate.as_json() for gate in self.gates],
             "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
             "verdicts_file": None,
-            "verdicts": _Rows(self.before, self.results),
+            "verdicts": _Rows(self.after, self.results),
+            "artefacts": sorted(self.artefacts),
             "environment": environment(),
             "run": {
                 **run,
                 "steps": [{"seconds": round(r.seconds, 3), "resumed": r.resumed} for r in self.results],
             },
         }
+
+    @property
+    def artefacts(self) -> dict[str, bytes]:
+        """Further files to stand beside OUTPUT, by the end of their names; of several the last step's."""
+        return {ending: content for result in self.results for ending, content in result.outcome.artefacts.items()}
 
     def _comparisons(self) -> dict[str, Any] | None:
         """What the only step compared; among several steps the later ones depend on what the earlier decided.
@@ -182,7 +194,7 @@ def _step(result: StepResult) -> dict[str, Any]:
         "name": result.name,
         "settings": dict(result.settings),
         "samples_in": result.samples_in,
-        "samples_out": result.samples_in - len(verdicts.dropped()),
+        "samples_out": len(result.after),
         "verdicts": {action: dict(sorted(reasons.items())) for action, reasons in sorted(counts.items())},
         "metrics": dict(result.outcome.metrics),
     }
@@ -191,8 +203,9 @@ def _step(result: StepResult) -> dict[str, Any]:
 class _Rows:
     """Verdicts of all steps as rows, made when asked for."""
 
-    def __init__(self, before: Dataset, results: Sequence[StepResult]) -> None:
-        self._before, self._results = before, results
+    def __init__(self, after: Dataset, results: Sequence[StepResult]) -> None:
+        # The last source knows every sample there ever was, those that were made among them.
+        self._dataset, self._results = after, results
 
     def columns(self) -> dict[str, list[Any]]:
         """The table of verdicts, a list each column."""
@@ -201,13 +214,14 @@ class _Rows:
             verdicts = result.outcome.verdicts
             table["step"] += [result.name] * len(verdicts)
             table["step_number"] += [number] * len(verdicts)
-            table["id"] += self._before.source.ids(verdicts.sample)
+            table["id"] += self._dataset.source.ids(verdicts.sample)
             table["action"] += map(str, verdicts.action)
             table["reason"] += verdicts.reason.tolist()
             table["score"] += _numbers(verdicts.score)
             table["threshold"] += _numbers(verdicts.threshold)
-            table["witness"] += _names(self._before, result.outcome, verdicts.witness)
+            table["witness"] += _names(self._dataset, result.outcome, verdicts.witness)
             table["detail"] += verdicts.detail.tolist()
+            table["evidence"] += verdicts.evidence.tolist()
         return table
 
     def frame(self) -> "pl.DataFrame":
@@ -218,13 +232,14 @@ class _Rows:
         for number, result in enumerate(self._results):
             verdicts = result.outcome.verdicts
             columns = [
-                _text(self._before.source.ids(verdicts.sample)).alias("id"),
+                _text(self._dataset.source.ids(verdicts.sample)).alias("id"),
                 pl.Series("action", verdicts.action.tolist(), dtype=pl.String),
                 pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
                 pl.Series("score", verdicts.score).fill_nan(None),
                 pl.Series("threshold", verdicts.threshold).fill_nan(None),
-                _text(_names(self._before, result.outcome, verdicts.witness)).alias("witness"),
+                _text(_names(self._dataset, result.outcome, verdicts.witness)).alias("witness"),
                 pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
+                _text([e if e is None else json.dumps(e) for e in verdicts.evidence.tolist()]).alias("evidence"),
             ]
             step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
             parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
@@ -249,7 +264,18 @@ def _names(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> list[
     return names
 
 
-VERDICT_COLUMNS = ("step", "step_number", "id", "action", "reason", "score", "threshold", "witness", "detail")
+VERDICT_COLUMNS = (
+    "step",
+    "step_number",
+    "id",
+    "action",
+    "reason",
+    "score",
+    "threshold",
+    "witness",
+    "detail",
+    "evidence",
+)
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
@@ -264,7 +290,8 @@ def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[s
     if document["verdicts_file"] is not None and output is not None:
         import polars as pl
 
-        return pl.read_parquet(_sidecar_path(output)).to_dicts()
+        stored = pl.read_parquet(_sidecar_path(output)).to_dicts()
+        return [{**row, "evidence": row["evidence"] and json.loads(row["evidence"])} for row in stored]
     return list(rows)
 
 
@@ -301,9 +328,16 @@ def write_report(output: str, document: Mapping[str, Any]) -> None:
     write_atomically(report_path(output), json.dumps(document, indent=2).encode("ascii") + b"\n")
 
 
+def write_artefacts(output: str, artefacts: Mapping[str, bytes]) -> None:
+    """Write what steps want beside OUTPUT, by the end of each name."""
+    for ending, content in artefacts.items():
+        write_atomically(output.rstrip("/") + ending, content)
+
+
 def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
-    for path in (report_path(output), _sidecar_path(output), _compared_path(output)):
+    beside = [output.rstrip("/") + ending for ending in ARTEFACTS]
+    for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from datadiet_cli.outcome import Action
+from datadiet_cli.outcome import FIGURES, Action
 from datadiet_cli.report.build import REPORT_VERSION, VERDICT_COLUMNS
 from datadiet_cli.report.comparisons import COLUMNS
 
+_DONE = ("added", "relabelled", "imputed", "flagged")
 _COUNT = {"type": "integer", "minimum": 0}
 _COUNTS = {"type": "object", "additionalProperties": _COUNT}
 _TEXT = {"type": "string"}
@@ -36,6 +37,10 @@ _VERDICT = _object(
         "threshold": {**_OPTIONAL_NUMBER, "description": "the limit that the score was compared with"},
         "witness": {**_OPTIONAL_TEXT, "description": "the sample it was compared with"},
         "detail": {**_OPTIONAL_TEXT, "description": "further words, or the cause why a sample could not be read"},
+        "evidence": {
+            "type": ["object", "null"],
+            "description": "what else the verdict rests on, by the step and reason",
+        },
     }
 )
 if tuple(_VERDICT["properties"]) != VERDICT_COLUMNS:
@@ -97,17 +102,7 @@ REPORT_SCHEMA: dict[str, Any] = {
                 ),
             ),
             "output": _object({"path": _OPTIONAL_TEXT, **_CENSUS, "fingerprint": _OPTIONAL_TEXT}),
-            "figures": _object(
-                {
-                    "removed": _COUNT,
-                    "samples": _COUNT,
-                    "flagged": _COUNT,
-                    "unreadable": _COUNT,
-                    "conflicts": _COUNT,
-                    "leaks": _COUNT,
-                    "contaminated": _COUNT,
-                }
-            ),
+            "figures": _object(dict.fromkeys(("removed", "samples", *_DONE, *FIGURES, "accepted"), _COUNT)),
             "settings": {"type": "object", "description": "the effective common settings"},
             "steps": {
                 "type": "array",
@@ -142,6 +137,11 @@ REPORT_SCHEMA: dict[str, Any] = {
                 "description": "a Parquet file beside the report that holds the verdicts when they are very many",
             },
             "verdicts": {"type": "array", "items": _VERDICT},
+            "artefacts": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "ends of the names of further files that stand beside the output",
+            },
             "environment": {"type": "object", "description": "versions"},
             "run": {"type": "object", "description": "times, and whatever else may differ between equal runs"},
         }

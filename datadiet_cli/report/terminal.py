@@ -56,13 +56,16 @@ def summary(document: Mapping[str, Any]) -> str:
         lost = step["metrics"].get("against_unreadable")
         if lost:
             lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")
+        lines.extend(f"  {'note':<10} {printable(note)}" for note in step["metrics"].get("notes", ()))
         idle = step["metrics"].get("without_effect")
         if idle:
             verb = "has" if len(idle["settings"]) == 1 else "have"
             lines.append(f"  {'note':<10} {', '.join(idle['settings'])} {verb} no effect on method {idle['method']}")
     removed = figures["removed"]
     share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
-    lines.append(f"  {'removed':<10} {removed:,}{share}, {size_in_words(before['bytes'] - after['bytes'])}")
+    lines.append(f"  {'removed':<10} {removed:,}{share}, {_difference(before['bytes'], after['bytes'])}")
+    if figures["added"]:
+        lines.append(f"  {'added':<10} {figures['added']:,}")
     if figures["unreadable"]:
         lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
@@ -73,6 +76,11 @@ def summary(document: Mapping[str, Any]) -> str:
         lines.append(f"  {'gate':<10} {gate['name']} {gate['limit']}: {word} with {value}")
     lines.append(_ending(document))
     return "\n".join(lines)
+
+
+def _difference(before: int, after: int) -> str:
+    """What was saved, or what it grew by."""
+    return size_in_words(before - after) if before >= after else f"{size_in_words(after - before)} more"
 
 
 def _ending(document: Mapping[str, Any]) -> str:
@@ -102,13 +110,22 @@ def _skipped(paths: Sequence[str]) -> str:
     return f"{_plural(len(paths), 'file')} {what} {'it' if len(paths) == 1 else 'them'}: {shown}{more}"
 
 
-_DONE = {"drop": "dropped", "flag": "flagged", "relabel": "relabelled", "impute": "imputed", "add": "added"}
+_DONE = {
+    "drop": "dropped",
+    "flag": "flagged",
+    "relabel": "relabelled",
+    "impute": "imputed",
+    "add": "added",
+    "weigh": "weighed",
+    "accept": "accepted",
+}
 
 
 def verdict_line(row: Mapping[str, Any]) -> str:
     """One verdict as a line, for --verbose."""
     witness = f" of {printable(row['witness'])}" if row["witness"] is not None else ""
-    score = "" if row["score"] is None else f" (score {row['score']:g}, threshold {row['threshold']:g})"
+    limit = "" if row["threshold"] is None else f", threshold {row['threshold']:g}"
+    score = "" if row["score"] is None else f" (score {row['score']:g}{limit})"
     detail = f": {printable(row['detail'])}" if row["detail"] else ""
     return f"  {row['action']} {printable(row['id'])}: {row['reason']}{witness}{score}{detail}"
 

@@ -1,0 +1,52 @@
+"""`datadiet baseline REPORT`: write down what a report found, so that later runs leave it alone."""
+
+import json
+import os
+import sys
+from collections import Counter
+
+import numpy as np
+
+from datadiet_cli.baseline import FINDINGS, baseline_document, digests_of
+from datadiet_cli.commands.reading import dataset_of, read_report
+from datadiet_cli.data.publish import check_folder, write_atomically
+from datadiet_cli.errors import ExitCode, OutputError
+from datadiet_cli.outcome import Action
+from datadiet_cli.report.build import verdict_rows
+from datadiet_cli.report.terminal import say
+
+
+def baseline(report: str, file: str | None, *, force: bool, quiet: bool) -> int:
+    """Write the findings of a report to a file, by the content of their samples.
+
+    Args:
+        report: the report.
+        file: where to; ``-`` for stdout; ``OUTPUT.baseline.json`` for None.
+        force: whether a file that is there is replaced.
+        quiet: whether to say nothing.
+
+    Raises:
+        InputError: the report is none, or INPUT has changed since.
+        OutputError: the file exists and `force` is not set.
+    """
+    document = read_report(report)
+    target = file or report.removesuffix(".report.json") + ".baseline.json"
+    if target != "-":
+        if os.path.lexists(target) and not force:
+            raise OutputError(f"{target}: exists already; name another file or pass --force to replace it")
+        check_folder(target)
+    dataset = dataset_of(report, document)
+    row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
+    wanted = {*FINDINGS, Action.ACCEPT}
+    rows = [row for row in verdict_rows(document, report.removesuffix(".report.json")) if row["action"] in wanted]
+    digests = digests_of(dataset, np.array([row_of[row["id"]] for row in rows], dtype=np.int64))
+    found = [(row["reason"], digest, row["id"]) for row, digest in zip(rows, digests, strict=True) if digest]
+    text = json.dumps(baseline_document(found), indent=1).encode("ascii") + b"\n"
+    if target == "-":
+        sys.stdout.buffer.write(text)
+        return ExitCode.DONE
+    write_atomically(target, text)
+    if not quiet:
+        counts = ", ".join(f"{n:,} {reason}" for reason, n in sorted(Counter(row["reason"] for row in rows).items()))
+        say(f"{target}: {counts or 'nothing'} accepted; use it with --baseline {target}")
+    return ExitCode.DONE
