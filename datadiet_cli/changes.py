@@ -6,11 +6,15 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+
 from datadiet_cli.data.changed import NewFile, free_names, relabelled, with_cells, with_files
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.folder import FolderSource
-from datadiet_cli.encode.augment import augment, suffix_of
+from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.encode.augment import UnreadableError, augment, suffix_of
 from datadiet_cli.engine import Engine
+from datadiet_cli.errors import InputError
 from datadiet_cli.outcome import Addition, Changes
 
 _AT_ONCE = 16
@@ -37,6 +41,7 @@ class Workshop:
         changes: Changes,
         engine: Engine,
         max_pixels: int,
+        encoding: str | None,
         progress: Callable[[str, int], Callable[[int], None]],
     ) -> Dataset:
         """The dataset with the changes made.
@@ -46,6 +51,7 @@ class Workshop:
             changes: what it decided.
             engine: makes new files.
             max_pixels: larger pictures are taken for decompression bombs.
+            encoding: of text files; UTF-8 for None.
             progress: announces work.
 
         Raises:
@@ -61,19 +67,16 @@ class Workshop:
         if not changes.additions:
             return dataset
         tell = progress("making samples", len(changes.additions))
-        return with_files(dataset, self._files(dataset, dataset.source, changes.additions, engine, max_pixels, tell))
+        files, tasks = self._planned(dataset, dataset.source, changes.additions)
+        with quiet_libraries():
+            for _ in engine.map(_make, tasks, dataset.kind, max_pixels, encoding, chunk=_AT_ONCE, progress=tell):
+                pass
+        return with_files(dataset, files)
 
-    def _files(
-        self,
-        dataset: Dataset,
-        source: FolderSource,
-        additions: Sequence[Addition],
-        engine: Engine,
-        max_pixels: int,
-        tell: Callable[[int], None],
-    ) -> list[NewFile]:
-        import numpy as np
-
+    def _planned(
+        self, dataset: Dataset, source: FolderSource, additions: Sequence[Addition]
+    ) -> tuple[list[NewFile], "list[_Task]"]:
+        """The new files, and what is to be done to make those that are no plain copies."""
         templates = [addition.template for addition in additions]
         contents = source.paths(np.array(templates, dtype=np.int64))
         # A copy that nothing is done to keeps its ending.
@@ -87,9 +90,7 @@ class Workshop:
             if addition.recipe is not None:
                 contents[i] = self._new_file(endings[i])
                 tasks.append((path, addition.recipe, contents[i]))
-        for _ in engine.map(_make, tasks, source.kind, max_pixels, chunk=_AT_ONCE, progress=tell):
-            pass
-        return [NewFile(*made) for made in zip(templates, names, contents, strict=True)]
+        return [NewFile(*made) for made in zip(templates, names, contents, strict=True)], tasks
 
     def _new_file(self, ending: str) -> str:
         if self._room is None:
@@ -101,9 +102,12 @@ class Workshop:
 _Task = tuple[str, Mapping[str, Any], str]
 
 
-def _make(tasks: Sequence[_Task], kind: str, max_pixels: int) -> None:
+def _make(tasks: Sequence[_Task], kind: str, max_pixels: int, encoding: str | None) -> None:
     """Write new files: each of a file, by a recipe, to a path."""
     for path, recipe, target in tasks:
-        content = augment(kind, path, recipe, max_pixels)
+        try:
+            content = augment(kind, path, recipe, max_pixels, encoding)
+        except UnreadableError as error:
+            raise InputError(f"{path}: cannot be augmented: {error}; clean the data first: datadiet denoise") from error
         with open(target, "xb") as file:
             file.write(content)

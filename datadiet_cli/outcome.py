@@ -15,9 +15,9 @@ FIGURES: Mapping[str, tuple[str, ...]] = {
     "contaminated": ("contamination",),
     "invalid": ("impossible", "too-empty", "missing"),
     "poor": (
-        "blurred", "dark", "over-exposed", "washed-out", "flat", "gray", "odd-size", "odd-aspect",
-        "clipped", "silent", "mostly-silent", "too-short", "dc-offset", "noisy",
-        "empty", "mostly-symbols", "wrong-script", "repeated", "bad-encoding",
+        "blurred", "dark", "over-exposed", "washed-out", "flat", "gray-in-colour", "odd-size", "odd-aspect",
+        "clipped", "silent", "too-short", "odd-length", "dc-offset", "low-snr", "mostly-silence",
+        "empty", "mostly-symbols", "wrong-script", "repeated-lines", "repeated-phrases", "bad-encoding",
     ),
     "outliers": ("outlier",),
     "mislabelled": ("wrong-label",),

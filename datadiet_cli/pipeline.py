@@ -276,7 +276,10 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
             outcome = load(STEPS[step.name].run)(current, step.settings, context)
             memory.store(step_key, outcome)
         outcome = accepted(_apply_unreadable(outcome, current, common), current, known)
-        changed = workshop.apply(current, outcome.changes, context.engine, context.max_pixels, context.progress)
+        encoding = context.reading.table.encoding
+        changed = workshop.apply(
+            current, outcome.changes, context.engine, context.max_pixels, encoding, context.progress
+        )
         after = changed.without(outcome.verdicts.dropped())
         settings = step.settings.model_dump(mode="json")
         seconds = time.perf_counter() - begun

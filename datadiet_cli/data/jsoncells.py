@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
+
+from datadiet_cli.data.jsonedit import replace_values
 
 # To JSON -0 is 0, and Python reads whole numbers of 4300 digits at most.
 _WHOLE = "(0|[1-9][0-9]{0,99})"
@@ -14,6 +16,9 @@ PLAIN_NUMBER = rf"^(0|-?[1-9][0-9]{{0,99}}|-?{_WHOLE}(\.[0-9]{{1,99}}({_POWER})?
 
 _ONE_LINE = {ord("\n"): " ", ord("\r"): " "}  # outside strings, which cannot hold them, they are blanks
 _IS_PLAIN = re.compile(PLAIN_NUMBER)
+
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_MEMBER = re.compile(rf'[ \t\r\n]*"([^"\\]*)"[ \t\r\n]*:[ \t\r\n]*({_STRING}|[^][{{}}", \t\r\n]+)[ \t\r\n]*[,}}]')
 
 
 def quote(text: str) -> str:
@@ -47,16 +52,49 @@ def all_numbers(texts: Iterable[str | None]) -> bool:
     return all(text is None or (_IS_PLAIN.fullmatch(text) and isfinite(float(text))) for text in texts)
 
 
-def with_members(text: str, members: Sequence[tuple[str, str]]) -> str:
+def with_members(text: str, members: Sequence[tuple[str, str]], like: str) -> str:
     """An object with members appended.
 
     Args:
         text: one valid JSON object, and nothing behind it.
         members: keys that the object lacks and their values, as JSON.
+        like: an object that shows whether blanks follow colons and commas.
     """
     if not members:
         return text
     body = text[:-1].rstrip(" \t\r\n")
-    colon, comma = (": ", ", ") if '": ' in text else (":", ",")
+    colon, comma = (": ", ", ") if '": ' in like else (":", ",")
     glue = "" if body.endswith("{") else comma
     return body + glue + comma.join([f"{key}{colon}{value}" for key, value in members]) + text[len(body) :]
+
+
+def replace_cells(text: str, values: Mapping[str, str]) -> str:
+    """What `replace_values` does, several times as fast where no value is a list or an object.
+
+    Args:
+        text: one valid JSON object, and nothing behind it.
+        values: key -> the JSON of its new value.
+    """
+    spans = _plain_spans(text)
+    if spans is None:
+        return replace_values(text, values)
+    pieces, at = [], 0
+    for key, (begin, end) in spans.items():
+        if key in values:
+            pieces += [text[at:begin], values[key]]
+            at = end
+    missing = [(quote(key), value) for key, value in values.items() if key not in spans]
+    return with_members("".join([*pieces, text[at:]]), missing, text)
+
+
+def _plain_spans(text: str) -> dict[str, tuple[int, int]] | None:
+    """Where the values lie, by key and in order; None where that is not plain to see."""
+    spans: dict[str, tuple[int, int]] = {}
+    at, stop = text.index("{") + 1, len(text)
+    while at < stop:
+        member = _MEMBER.match(text, at)
+        if member is None or member[1] in spans:
+            return None
+        spans[member[1]] = member.span(2)
+        at = member.end()
+    return spans

@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 from datadiet_cli.data.encoding import map_text
 from datadiet_cli.data.infer import infer_column, infer_times
-from datadiet_cli.data.jsoncells import PLAIN_NUMBER, all_numbers, new_member, new_value, quote, with_members
-from datadiet_cli.data.jsonedit import replace_values
+from datadiet_cli.data.jsoncells import (
+    PLAIN_NUMBER,
+    all_numbers,
+    new_member,
+    new_value,
+    quote,
+    replace_cells,
+    with_members,
+)
 from datadiet_cli.data.records import Appended, Records, Rewritten, write_records
 from datadiet_cli.data.tablefile import (
     MAX_COLUMNS,
@@ -135,11 +142,10 @@ class JsonLinesFile(TableFile):
             values = {
                 column: new_value(texts[number], column in worded) for column, texts in edits.items() if number in texts
             }
-            text = self._text(sources[number])
-            if values:
-                text = replace_values(text, values)
+            before = self._text(sources[number])
+            text = replace_cells(before, values) if values else before
             new = [(name, new_member(texts.get(number), numeric)) for name, texts, numeric in members]
-            return self._encoded(with_members(text, new), number)
+            return self._encoded(with_members(text, new, before), number)
 
         changed = rows if members else edited_rows(rows, edits.values(), len(sources))
         appended = Appended(np.asarray(growth.template, dtype=np.int64), self._end())

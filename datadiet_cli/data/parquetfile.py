@@ -131,18 +131,30 @@ class ParquetFile(TableFile):
 
     def retype(self, texts: "pl.Series", before: "pl.Series | None", changed: NDArray[np.int64]) -> "pl.Series":
         """The values; see `TableFile`."""
-        return _new_values(texts) if before is None else super().retype(texts, before, changed)
+        import polars as pl
+
+        if before is None:
+            return _new_values(texts)
+        typed = super().retype(texts, before, changed)
+        # Whole numbers and others are numbers together.
+        if typed.dtype == pl.String and before.dtype.is_integer() and _real(texts.gather(changed)):
+            return super().retype(texts, before.cast(pl.Float64), changed)
+        return typed
 
     def _edited(self, column: "pl.Series", places: NDArray[np.int64], texts: "pl.Series") -> "pl.Series":
         import polars as pl
 
-        try:
-            return put(column, places, parse_cells(texts, column.dtype))
-        except pl.exceptions.PolarsError:
-            raise OutputError(
-                f"{self.path}: column {column.name!r} holds {column.dtype}; a new cell is no such value: "
-                + ", ".join(map(repr, texts[:3].to_list()))
-            ) from None
+        # As in other formats, a column of whole numbers may become one of others.
+        other = [pl.Float64()] if column.dtype.is_integer() and _real(texts) else []
+        for dtype in (column.dtype, *other):
+            try:
+                return put(column.cast(dtype), places, parse_cells(texts, dtype))
+            except pl.exceptions.PolarsError:
+                pass
+        raise OutputError(
+            f"{self.path}: column {column.name!r} holds {column.dtype}; a new cell is no such value: "
+            + ", ".join(map(repr, texts[:3].to_list()))
+        )
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -178,6 +190,11 @@ def _new_column(name: str, texts: Mapping[int, str | None], rows: NDArray[np.int
     values = _new_values(pl.Series(name, list(texts.values()), dtype=pl.String))
     place = dict(zip(texts, range(len(texts)), strict=True))
     return values.gather(pl.Series([place.get(row) for row in rows.tolist()], dtype=pl.UInt32))
+
+
+def _real(texts: "pl.Series") -> bool:
+    """Whether some of the texts are written as numbers that are not whole."""
+    return bool(texts.str.contains(r"^[+-]?[0-9]*[.eE]").any())
 
 
 def _new_values(texts: "pl.Series") -> "pl.Series":

@@ -79,8 +79,13 @@ class Facts:
             getattr(self, name)[part] = getattr(facts, name)
 
 
-def require_soundfile(method: str) -> None:
+def require_soundfile(method: str, step: str = "dedup", setting: str = "method") -> None:
     """Check that sounds can be decoded here.
+
+    Args:
+        method: what wants to decode them.
+        step: the step that it belongs to.
+        setting: what `method` is a value of.
 
     Raises:
         MissingExtraError: the extra is not installed.
@@ -89,7 +94,7 @@ def require_soundfile(method: str) -> None:
         import soundfile  # noqa: F401
     except (ImportError, OSError) as error:
         raise MissingExtraError(
-            f"dedup: method {method} decodes sounds with soundfile, which is not installed: "
+            f"{step}: {setting} {method} decodes sounds with soundfile, which is not installed: "
             "pip install 'datadiet[audio]'"
         ) from error
 

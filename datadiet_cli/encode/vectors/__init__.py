@@ -29,7 +29,10 @@ ENCODERS: dict[str, dict[str, str]] = {
         "minilm": f"{_HERE}.pretrained_texts:MiniLM",
         "classical": f"{_HERE}.classical_texts:text_vectors",
     },
-    "audio": {"classical": f"{_HERE}.classical_sounds:ClassicalSounds"},
+    "audio": {
+        "classical": f"{_HERE}.classical_sounds:ClassicalSounds",
+        "mfcc": f"{_HERE}.mfcc:Mfcc",
+    },
     "row": {
         "classical": f"{_HERE}.classical_rows:row_vectors",
         "minilm": f"{_HERE}.pretrained_texts:MiniLM",
@@ -42,8 +45,13 @@ EXPORTED = ".pt2"
 """How the name of a file ends that holds an encoder."""
 
 
-def choose(kind: str, name: str) -> str:
+def choose(kind: str, name: str, step: str = "dedup") -> str:
     """The name of an encoder: that of the kind's first for ``auto``.
+
+    Args:
+        kind: of the data.
+        name: as the user gave it.
+        step: who asks, for the message.
 
     Raises:
         ConfigError: there is none of this name for this kind of data.
@@ -54,7 +62,7 @@ def choose(kind: str, name: str) -> str:
     if name in encoders or (name.endswith(EXPORTED) and kind == "image"):
         return name
     files = ", or a .pt2 file" if kind == "image" else ""
-    raise ConfigError(f"dedup: encoder {name} does not work on {kind} data; choose {' or '.join(encoders)}{files}")
+    raise ConfigError(f"{step}: encoder {name} does not work on {kind} data; choose {' or '.join(encoders)}{files}")
 
 
 def load(kind: str, name: str) -> Any:

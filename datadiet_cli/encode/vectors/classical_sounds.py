@@ -40,30 +40,44 @@ class ClassicalSounds:
     namespace = "classical/1"
 
     def __init__(self, device: str) -> None:
-        self._mel = _mel_bands()
+        self._mel = mel_bands()
 
     def __call__(self, samples: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """Encode (m,) samples at 8,000 a second as a (520,) vector; None for silence or too few of them."""
-        if len(samples) < _WINDOW:
+        log = log_mel(samples, self._mel)
+        if log is None or len(log) < _PARTS:
             return None
-        frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), _WINDOW)[::_HOP]
-        power = np.square(np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))) / _WINDOW
-        bands = power @ self._mel
-        total = bands.sum(axis=1)
-        loud = np.flatnonzero(total > max(total.max() * 1e-4, _QUIET))
-        if not len(loud):
-            return None
-        bands = bands[loud[0] : loud[-1] + 1]
-        if len(bands) < _PARTS:
-            return None
-        log = np.log(np.maximum(bands, bands.max() * _RANGE))
-        log -= log.mean()
         edges = np.linspace(0, len(log), _PARTS + 1).astype(np.int64)
         course = np.array([log[a:b].mean(axis=0) for a, b in pairwise(edges.tolist())])
         return np.concatenate([course.ravel(), log.std(axis=0)])
 
 
-def _mel_bands() -> NDArray[np.float64]:
+def log_mel(samples: NDArray[np.float32], mel: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The logarithm of the power in each band, frame by frame, from the first loud frame to the last.
+
+    Args:
+        samples: (m,) at 8,000 a second.
+        mel: as `mel_bands` gives it.
+
+    Returns:
+        (frames, bands) with a mean of 0; None for silence, or fewer samples than a frame has.
+    """
+    if len(samples) < _WINDOW:
+        return None
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), _WINDOW)[::_HOP]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(_WINDOW), axis=1))) / _WINDOW
+    bands: NDArray[np.float64] = power @ mel
+    total = bands.sum(axis=1)
+    loud = np.flatnonzero(total > max(total.max() * 1e-4, _QUIET))
+    if not len(loud):
+        return None
+    bands = bands[loud[0] : loud[-1] + 1]
+    log: NDArray[np.float64] = np.log(np.maximum(bands, bands.max() * _RANGE))
+    log -= log.mean()
+    return log
+
+
+def mel_bands() -> NDArray[np.float64]:
     """(frequencies, bands) triangles, evenly spaced in mel from 80 to 3,400 Hz."""
     low, high = (2595 * np.log10(1 + hertz / 700) for hertz in (80, 3400))
     corners = 700 * (10 ** (np.linspace(low, high, _BANDS + 2) / 2595) - 1)

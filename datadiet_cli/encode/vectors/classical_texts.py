@@ -6,14 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIMILARITY = 0.95
-_DIMENSIONS = 256
+DIMENSIONS = 256
 _BUCKETS = 1 << 18
-_LEARN = 8192
+LEARN = 8192
 _AT_ONCE = 2048
 
 
 def text_vectors(
-    read: Callable[[NDArray[np.int64]], Sequence[str]], n: int, seed: int, progress: Callable[[int], None]
+    read: Callable[[NDArray[np.int64]], Sequence[str]],
+    n: int,
+    seed: int,
+    progress: Callable[[int], None],
+    *,
+    learn: NDArray[np.int64] | None = None,
+    dimensions: int = DIMENSIONS,
 ) -> NDArray[np.float32]:
     """Vectors of texts by their runs of 2 to 5 characters, which count the more the rarer they are.
 
@@ -25,9 +31,12 @@ def text_vectors(
         n: number of texts.
         seed: for the choice of the texts to learn from.
         progress: told of texts done.
+        learn: (m,) int64, positions of the texts to learn from, in this order, instead of some drawn by the seed; of
+            more than 8,192 the first.
+        dimensions: the most there may be.
 
     Returns:
-        (n, d) float32, d at most 256; zeros for a text of less than two characters.
+        (n, d) float32, d at most `dimensions`; zeros for a text of less than two characters.
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
@@ -36,16 +45,19 @@ def text_vectors(
     runs = HashingVectorizer(
         analyzer="char_wb", ngram_range=(2, 5), n_features=_BUCKETS, lowercase=False, norm=None, alternate_sign=False
     )
-    sample = np.sort(np.random.default_rng(seed).choice(n, min(n, _LEARN), replace=False)).astype(np.int64)
+    if learn is None:
+        learn = np.sort(np.random.default_rng(seed).choice(n, min(n, LEARN), replace=False)).astype(np.int64)
+    sample = learn[:LEARN]
     # On one thread, for the last digits depend on how many there are.
     with threadpool_limits(1):
         weights = TfidfTransformer(sublinear_tf=True)
         learned = weights.fit_transform(runs.transform(read(sample)))
         used = np.unique(learned.indices)
-        dimensions = min(_DIMENSIONS, len(sample) - 1, len(used) - 1)
+        dimensions = min(dimensions, len(sample) - 1, len(used) - 1)
         if dimensions < 2:
             # Too little to learn from: the runs themselves tell the few texts apart.
-            return np.asarray(learned[:, used].toarray(), dtype=np.float32)
+            whole = weights.transform(runs.transform(read(np.arange(n))))
+            return np.asarray(whole[:, used].toarray(), dtype=np.float32)
         few = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(learned[:, used])
         vectors = np.zeros((n, dimensions), dtype=np.float32)
         for start in range(0, n, _AT_ONCE):

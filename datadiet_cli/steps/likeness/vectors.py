@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.data.quiet import quiet_libraries
-from datadiet_cli.encode.texts import Documents, meanings
-from datadiet_cli.encode.vectors import EXPORTED, choose
-from datadiet_cli.encode.vectors.grid import on_grid
-from datadiet_cli.encode.vectors.making import Choice, Vectors, vectors_of
+from datadiet_cli.encode.texts import meanings
+from datadiet_cli.encode.vectors import choose
+from datadiet_cli.encode.vectors.making import Vectors
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.clusters import TooLargeClusterError, completely_linked, connected
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
@@ -23,6 +21,7 @@ from datadiet_cli.steps.likeness.crowds import Crowds
 from datadiet_cli.steps.likeness.files import file_preference, in_words, refuse_columns
 from datadiet_cli.steps.likeness.pool import Pool
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
+from datadiet_cli.steps.vectors import by_runs, of_images, of_sounds, of_texts
 
 BEYOND = 0.02
 """How much less alike the closest calls may be that the report shows, and, where copies are nearly equal anyway, so
@@ -159,93 +158,19 @@ def _vectors(pool: Pool, settings: Dedup, context: Context) -> tuple[Vectors, li
         return vectors_of_rows(pool, settings, columns, context), better
     name = choose(pool.kind, settings.encoder)
     refuse_columns(pool, settings)
-    makers = {"image": _of_images, "text": _of_texts, "audio": _of_sounds}
-    vectors = makers[pool.kind](pool, name, context)
-    if pool.kind == "text":
-        vectors = replace(vectors, causes=in_words(vectors.causes, meanings(context.reading.table.encoding)))
+    makers = {"image": of_images, "text": _of_texts, "audio": _of_sounds}
+    vectors = makers[pool.kind](pool.paths, name, context, "dedup")
     return vectors, file_preference(pool, settings)
 
 
-def _of_images(pool: Pool, name: str, context: Context) -> Vectors:
-    from datadiet_cli.encode.vectors import images
-
-    digest = ""
-    if name.endswith(EXPORTED):
-        from datadiet_cli.encode.vectors.exported import digest_of
-        from datadiet_cli.nn.scan import checked
-
-        digest = digest_of(checked(name))
-    with quiet_libraries():
-        return vectors_of(
-            pool.paths,
-            Choice("image", name, context.device, digest),
-            images.encode_images,
-            context.max_pixels,
-            namespace=images.namespace(context.max_pixels),
-            codes=images.CODES,
-            chunk=images.AT_ONCE,
-            cache=context.cache,
-            engine=context.engine,
-            progress=context.progress("looking at pictures", len(pool)),
-        )
-
-
-def _of_sounds(pool: Pool, name: str, context: Context) -> Vectors:
+def _of_sounds(paths: Sequence[str], name: str, context: Context, step: str) -> Vectors:
     from datadiet_cli.encode.sounds import CAUSES, require_soundfile
-    from datadiet_cli.encode.vectors import classical_sounds as sounds
 
     require_soundfile("embedding")
-    with quiet_libraries():
-        vectors = vectors_of(
-            pool.paths,
-            Choice("audio", name, context.device),
-            sounds.encode_sounds,
-            namespace=sounds.NAMESPACE,
-            codes=sounds.CODES,
-            chunk=sounds.AT_ONCE,
-            cache=context.cache,
-            engine=context.engine,
-            progress=context.progress("listening to sounds", len(pool)),
-        )
+    vectors = of_sounds(paths, name, context, step)
     return replace(vectors, causes=in_words(vectors.causes, CAUSES))
 
 
-def _of_texts(pool: Pool, name: str, context: Context) -> Vectors:
-    from datadiet_cli.encode.vectors import texts
-
-    encoding = context.reading.table.encoding
-    if name == "classical":
-        return _by_runs(pool.paths, encoding, context)
-    return vectors_of(
-        pool.paths,
-        Choice("text", name, context.device),
-        texts.encode_texts,
-        encoding,
-        namespace=texts.namespace(encoding),
-        codes=texts.CODES,
-        chunk=texts.AT_ONCE,
-        cache=context.cache,
-        engine=context.engine,
-        progress=context.progress("reading texts", len(pool)),
-    )
-
-
-def _by_runs(items: Documents, encoding: str | None, context: Context) -> Vectors:
-    from datadiet_cli.encode.texts import taken
-    from datadiet_cli.encode.vectors.classical_texts import SIMILARITY, text_vectors
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, plain_keys, read_texts
-
-    n = len(items)
-    causes, plain = np.full(n, None, dtype=object), np.zeros(n, dtype=np.uint64)
-
-    def read(positions: Ints) -> Sequence[str]:
-        texts: list[str] = []
-        for part, (some, why) in context.engine.map(read_texts, taken(items, positions), encoding, chunk=AT_ONCE):
-            texts += some
-            causes[positions[part]] = why
-            plain[positions[part]] = plain_keys(some, np.zeros(len(some), dtype=bool))
-        return texts
-
-    grid = on_grid(text_vectors(read, n, context.seed, context.progress("reading texts", n)))
-    plain[grid.any(axis=1)] = 0
-    return Vectors(grid, causes, plain, SIMILARITY)
+def _of_texts(paths: Sequence[str], name: str, context: Context, step: str) -> Vectors:
+    vectors = by_runs(paths, context) if name == "classical" else of_texts(paths, name, context, step)
+    return replace(vectors, causes=in_words(vectors.causes, meanings(context.reading.table.encoding)))

@@ -1,0 +1,1 @@
+"""The families of noise that `denoise` looks for, one file each."""

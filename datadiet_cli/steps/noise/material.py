@@ -1,0 +1,137 @@
+"""What the families of noise work on: the samples that are left, as numbers."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.config.denoise import Denoise
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.table import TableSource
+from datadiet_cli.encode.cells import FREE_TEXT, cells_of
+from datadiet_cli.encode.quality import Measures
+from datadiet_cli.outcome import Action, Verdicts
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.features import Features, features_of, meanings
+from datadiet_cli.steps.noise.base import Bools, Ints
+
+if TYPE_CHECKING:
+    import polars as pl
+
+STEP = "denoise"
+
+
+class Material:
+    """A dataset on its way through the families.
+
+    Args:
+        dataset: what the step was given.
+        settings: its settings.
+        context: the run around it.
+
+    Attributes:
+        left: (n,) bool, the samples that can be read and that nobody has dropped yet.
+    """
+
+    def __init__(self, dataset: Dataset, settings: Denoise, context: Context) -> None:
+        self.dataset, self.settings, self.context = dataset, settings, context
+        self.left: Bools = np.ones(len(dataset), dtype=bool)
+
+    def set_aside(self, verdicts: Verdicts) -> None:
+        """Look no more at samples that a family dropped, or that cannot be read."""
+        gone = verdicts.sample[(verdicts.action == Action.DROP) | (verdicts.reason == "unreadable")]
+        self.left &= ~np.isin(self.dataset.rows, gone)
+
+    @property
+    def measured_kind(self) -> str:
+        """Whose checks of quality apply: those of the kind of data, and to a table those of texts."""
+        return "text" if self.dataset.kind == "row" else self.dataset.kind
+
+    @cached_property
+    def measures(self) -> Measures | None:
+        """What is measured of every sample, from one look at each; None where there is nothing to measure."""
+        source, context, n = self.dataset.source, self.context, len(self.dataset)
+        if isinstance(source, TableSource):
+            from datadiet_cli.encode.quality.texts import measure_texts
+
+            texts = self._free_texts(source)
+            if texts is None:
+                return None
+            return measure_texts(texts, None, engine=context.engine, progress=context.progress("reading texts", n))
+        assert isinstance(source, FolderSource)  # noqa: S101 - a dataset is a folder or a table
+        paths = source.paths(self.dataset.rows)
+        if source.kind == "image":
+            from datadiet_cli.encode.quality.pictures import measure_pictures
+
+            return measure_pictures(
+                paths,
+                max_pixels=context.max_pixels,
+                cache=context.cache,
+                engine=context.engine,
+                progress=context.progress("looking at pictures", n),
+            )
+        if source.kind == "audio":
+            from datadiet_cli.encode.quality.sounds import measure_sounds
+            from datadiet_cli.encode.sounds import require_soundfile
+
+            require_soundfile("auto", STEP, "quality")
+            return measure_sounds(
+                paths,
+                cache=context.cache,
+                engine=context.engine,
+                progress=context.progress("listening to sounds", n),
+            )
+        if source.kind == "text":
+            from datadiet_cli.encode.quality.texts import measure_texts
+
+            encoding = context.reading.table.encoding
+            return measure_texts(paths, encoding, engine=context.engine, progress=context.progress("reading texts", n))
+        return None
+
+    def _free_texts(self, source: TableSource) -> "pl.DataFrame | None":
+        """The columns that hold sentences; None if there are none."""
+        import polars as pl
+
+        names = source.features if self.settings.columns is None else self.settings.columns
+        names = [name for name in names if name in source.file.columns]
+        typed = source.file.typed(names)[self.dataset.rows].select(pl.selectors.string()) if names else pl.DataFrame()
+        if not typed.width:
+            return None
+        texts = source.file.texts(typed.columns)[self.dataset.rows]
+        free = [name for name, why in cells_of(typed, texts).left_out.items() if why == FREE_TEXT]
+        return texts.select(free) if free else None
+
+    @cached_property
+    def causes(self) -> NDArray[np.object_]:
+        """(n,) object, why a sample cannot be read, as a code, or None."""
+        if self.dataset.kind == "file":
+            # Whatever such a file is, nothing is in one without a byte.
+            return np.where(self.dataset.bytes == 0, "empty", None).astype(object)
+        if self.dataset.kind == "row" or self.measures is None:
+            return np.full(len(self.dataset), None, dtype=object)
+        return self.measures.causes
+
+    def in_words(self, cause: str) -> str:
+        """A cause code, with what it means."""
+        words = meanings(self.dataset.kind, self.context).get(cause, "the file is empty" if cause == "empty" else "")
+        return f"{cause}: {words}" if words else cause
+
+    @cached_property
+    def places(self) -> Ints:
+        """(m,) int64 positions of the samples that have features: those that were left when they were asked for."""
+        return np.flatnonzero(self.left)
+
+    @cached_property
+    def features(self) -> Features:
+        """Features of the samples at `places`."""
+        mask = np.zeros(len(self.dataset), dtype=bool)
+        mask[self.places] = True
+        return features_of(self.dataset.keep(mask), self.settings.encoder, self.settings.columns, self.context, STEP)
+
+    def skipped(self, setting: str, family: str) -> str | None:
+        """Why a family has nothing to look at, unless the user asked for it by name."""
+        if self.dataset.kind == "file" and setting == "auto":
+            return f"{family}: not looked for, since files of unknown kinds have no features"
+        return None

@@ -1,0 +1,81 @@
+"""Samples of poor quality: blurred or dark pictures, clipped or silent sounds, texts with little in them."""
+
+from typing import Any
+
+import numpy as np
+
+from datadiet_cli.config.pairs import limit
+from datadiet_cli.config.words import suggestion
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.methods.quality import CHECKS, Bounds, Check, bounds_of, explain
+from datadiet_cli.outcome import Action, Verdicts
+from datadiet_cli.steps.noise.base import POOR, Findings, Floats, Ints, divided, gathered, nothing
+from datadiet_cli.steps.noise.material import STEP, Material
+
+
+def poor_samples(material: Material) -> Findings:
+    """Find faults of pictures, sounds and texts, or of the texts in the cells of a table.
+
+    Raises:
+        ConfigError: there is no such check for this kind of data.
+    """
+    checks = _checks(material)
+    measures = material.measures
+    if measures is None or not checks:
+        return nothing()
+    left = np.flatnonzero(material.left & (measures.causes == None))  # noqa: E711 - elementwise
+    values = {name: column[left] for name, column in measures.values.items()}
+    # What is usual is learned from training samples.
+    training = material.dataset.training[left]
+    bounds = bounds_of(
+        {name: column[training] for name, column in values.items()} if training.any() else values, checks
+    )
+    parts = []
+    for check in checks:
+        column, ends = values[check.measure], bounds[check.name]
+        found = np.flatnonzero((column < ends.low) | (column > ends.high))
+        if len(found):
+            parts.append(_verdicts(material, left[found], check, column[found], ends))
+    told = {name: [_number(end) for end in ends] for name, ends in bounds.items()}
+    return gathered(parts, metrics={"quality_limits": told})
+
+
+def _checks(material: Material) -> list[Check]:
+    """The checks that are wanted, with the limits that the user gave."""
+    settings, kind = material.settings, material.measured_kind
+    known = CHECKS.get(kind, {})
+    limits = dict(limit(pair) for pair in settings.limits or ())
+    for name in (*(settings.checks or ()), *limits):
+        if name not in known:
+            there = suggestion(name, known) or f"; there are {', '.join(known) or 'none'}"
+            raise ConfigError(f"{STEP}: no check {name!r} for {material.dataset.kind} data{there}")
+    # A limit that somebody gave is meant as it stands.
+    return [
+        check._replace(limit=limits[name], rule="fixed") if name in limits and check.rule in _ABSOLUTE
+        else check._replace(limit=limits.get(name, check.limit))
+        for name, check in known.items()
+        if settings.checks is None or name in settings.checks
+    ]  # fmt: skip
+
+
+_ABSOLUTE = ("fixed", "typical", "minority")
+
+
+def _verdicts(material: Material, found: Ints, check: Check, values: Floats, ends: Bounds) -> tuple[Verdicts, Floats]:
+    beyond: Floats = np.where(values < ends.low, ends.low, ends.high)
+    evidence: list[Any] = [{"measure": check.measure} for _ in found]
+    return divided(
+        material.dataset,
+        found,
+        Action(material.settings.quality_action),
+        check.name,
+        np.full(len(found), POOR),
+        score=values,
+        threshold=beyond,
+        detail=[explain(check, value, ends) for value in values.tolist()],
+        evidence=evidence,
+    )
+
+
+def _number(end: float) -> float | None:
+    return end if np.isfinite(end) else None

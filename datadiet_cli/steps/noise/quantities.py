@@ -1,0 +1,102 @@
+"""Labels that are numbers to predict, and those among them that are most likely wrong."""
+
+from typing import Any
+
+import numpy as np
+
+from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.methods.residuals import find_odd_targets
+from datadiet_cli.outcome import Action
+from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, divided, nothing
+from datadiet_cli.steps.noise.material import STEP, Material
+from datadiet_cli.steps.noise.weighing import weights_file
+
+MANY = 20
+"""Different numbers from which on labels are quantities, if there are many samples to none of them in particular."""
+FEW_EACH = 10
+
+
+def quantities_of(dataset: Dataset, task: str) -> Floats | None:
+    """(n,) float64 labels as numbers, NaN for none; None if they name classes.
+
+    Raises:
+        ConfigError: they are to be numbers, and one is none.
+    """
+    if task == "classification":
+        return None
+    try:
+        values = np.array([float(name) for name in dataset.classes] + [np.nan])
+        if not np.isfinite(values[:-1]).all():
+            raise ValueError
+    except ValueError:
+        if task == "regression":
+            wrong = next(name for name in dataset.classes if not _is_number(name))
+            raise ConfigError(f"{STEP}: task regression needs labels that are numbers, not {wrong!r}") from None
+        return None
+    labelled = int((dataset.labels != UNKNOWN).sum())
+    if task == "auto" and (len(dataset.classes) <= MANY or labelled > FEW_EACH * len(dataset.classes)):
+        return None
+    return values[dataset.labels]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def wrong_quantities(material: Material, numbers: Floats) -> Findings:
+    """Find samples whose number is far from what those that are like them have."""
+    settings, dataset, context = material.settings, material.dataset, material.context
+    if settings.pred_probs is not None:
+        raise ConfigError(
+            f"{STEP}: --pred-probs: labels are numbers here; --task classification takes them for classes"
+        )
+    features = material.features
+    left = features.usable & material.left[material.places]
+    places = material.places[left]
+    target = numbers[places]
+    fit = ~np.isnan(target) & dataset.training[places]
+    if not fit.any():
+        return nothing(notes=["labels: no training sample has both a label and features"])
+    found = find_odd_targets(
+        features.matrix[left], target, fit, folds=settings.folds, seed=context.seed, workers=context.engine.workers
+    )
+    wrong = np.flatnonzero(found.wrong)
+    evidence: list[Any] = [
+        {
+            "given": float(target[i]),
+            "suggested": float(f"{found.suggested[i]:.6g}"),
+            "residual": round(float(found.residual[i]), 3),
+        }
+        for i in wrong.tolist()
+    ]
+    words = [
+        f"is {fact['given']:g}, {abs(fact['residual']):.1f} standard deviations from the {fact['suggested']:g} expected"
+        for fact in evidence
+    ]
+    verdicts, certainty = divided(
+        dataset,
+        places[wrong],
+        Action(settings.labels_action),
+        "wrong-label",
+        LIKELY + 0.99 * (1 - found.score[wrong]),
+        score=found.score[wrong],
+        threshold=found.threshold,
+        detail=words,
+        evidence=evidence,
+    )
+    rows = dataset.rows[places[wrong]].tolist()
+    suggested = {row: f"{fact['suggested']:g}" for row, fact in zip(rows, evidence, strict=True)}
+    metrics = {
+        "labels": {
+            "by": "residuals",
+            "noise_rate": round(found.noise_rate, 5),
+            "noise_rate_interval": [round(end, 5) for end in found.interval],
+        }
+    }
+    labels = {row: suggested[row] for row in verdicts.sample[verdicts.action == Action.RELABEL].tolist()}
+    weights = weights_file(dataset, verdicts, dict.fromkeys(rows, 0.0))
+    return Findings(verdicts, certainty, metrics, labels=labels, artefacts=weights)
