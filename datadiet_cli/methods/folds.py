@@ -64,7 +64,7 @@ def standardised(x: Floats) -> Floats:
     low, middle, high = np.quantile(some, [0.01, 0.5, 0.99], axis=0)
     spread = np.clip(some, low, high).std(axis=0)
     # Of a column that hardly ever varies, such as that of a rare category, the rare values are the whole content.
-    spread = np.where(spread > 1e-6 * np.abs(some).max(axis=0), spread, some.std(axis=0))
+    spread = np.where(high > low, spread, some.std(axis=0))
     floor = 1e-12 + 1e-7 * np.abs(middle)
     scale = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > floor)
     out = np.empty_like(x)

@@ -296,4 +296,5 @@ def multi_label(probability: Floats, given: Bools, fit: Bools) -> MultiLabel:
         superfluous[:, class_] = found.wrong & given[:, class_]
         score = np.minimum(score, found.score)
         rate[class_], interval[class_] = found.noise_rate, found.interval
-    return MultiLabel((missing | superfluous).any(axis=1), missing, superfluous, score, rate, interval)
+    wrong: Bools = (missing | superfluous).any(axis=1)
+    return MultiLabel(wrong, missing, superfluous, score, rate, interval)

@@ -12,9 +12,9 @@ Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-SURE, SURER = 0.75, 0.02
+SURE, SURER = 0.75, 0.05
 """Shares of the rows predicted to be of a class that are taken for certain, where there is noise and where none."""
-OVERLAP, NOISE = 0.10, 0.20
+OVERLAP, NOISE = 0.10, 0.18
 """Disagreement among the surest rows, as a share of that among all rows. Where classes merely overlap, the surest
 hardly disagree; labels mixed up by chance, or by people, disagree there too. Below the one it is taken for overlap,
 above the other for noise."""

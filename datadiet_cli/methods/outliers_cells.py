@@ -16,7 +16,8 @@ Ints = NDArray[np.int64]
 HUGE = 1e6
 """Most spreads from the centre that are told apart; what is farther away, infinities too, counts as this far."""
 REACH = 5.0
-"""Spreads from the centre up to which a value counts in full where distances are measured; farther, by its logarithm."""
+"""Spreads from the centre up to which a value counts in full where distances are measured; what is beyond counts by its
+logarithm."""
 MOST_INDICATORS = 256
 """Most columns that categories are spread out to; those beyond the most frequent share one place."""
 LARGEST = 1e300

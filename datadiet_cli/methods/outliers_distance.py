@@ -33,17 +33,22 @@ Singles = NDArray[np.float32]
 
 
 def knn(cells: Cells, seed: int) -> Fitted:
-    """Mean distance to the nearest 20 rows (Ramaswamy et al., SIGMOD 2000; Angiulli & Pizzuti, PKDD 2002)."""
+    """Mean distance to the 20 nearest rows.
+
+    Ramaswamy et al., "Efficient Algorithms for Mining Outliers from Large Data Sets", SIGMOD 2000, with the mean of the
+    distances for the largest (Angiulli & Pizzuti, "Fast Outlier Detection in High Dimensional Spaces", PKDD 2002).
+    """
     graph = _near(cells)
     own = Oddity(_row_means(graph.distance), None, graph.row)
     return Fitted(own, lambda cells: _row_means(graph.search(cells)[0]))
 
 
 def lof(cells: Cells, seed: int) -> Fitted:
-    """Local outlier factor: how much sparser it is around a row than around its 20 nearest (Breunig et al., SIGMOD 2000).
+    """Local outlier factor: how much sparser it is around a row than around its 20 nearest ones.
 
-    Equal rows count as one, as with the paper's distances to the k-th *distinct* neighbour (definition 3 and the
-    remark after definition 6), so a heap of copies does not make everything around it odd.
+    Breunig et al., "LOF: Identifying Density-Based Local Outliers", SIGMOD 2000, definitions 3 to 7. Equal rows count
+    as one, as with the k-distinct-distance of the remark after definition 6, so a heap of copies does not make
+    everything around it odd.
     """
     graph = _near(cells, distinct=True)
     if not graph.distance.shape[1]:
@@ -56,7 +61,8 @@ def lof(cells: Cells, seed: int) -> Fitted:
 
     def factor(distance: Floats, place: Ints) -> Floats:
         own = np.maximum(usual[place], distance).mean(axis=1)
-        return density[place].mean(axis=1) * own
+        factors: Floats = density[place].mean(axis=1) * own
+        return factors
 
     return Fitted(
         Oddity(factor(graph.distance, graph.place)[graph.inverse], None, graph.row),
@@ -162,7 +168,8 @@ def _concentrated(points: Floats) -> tuple[Floats, Floats]:
 
 
 def _row_means(distance: Floats) -> Floats:
-    return distance.mean(axis=1) if distance.shape[1] else np.zeros(len(distance))
+    means: Floats = distance.mean(axis=1) if distance.shape[1] else np.zeros(len(distance))
+    return means
 
 
 class _Near(NamedTuple):

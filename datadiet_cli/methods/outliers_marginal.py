@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from datadiet_cli.methods.outliers_cells import (
+    HUGE,
     Cells,
     Fitted,
     Floats,
@@ -20,6 +21,9 @@ BINS = 10
 """Bins of a histogram."""
 EMPTY = 0.1
 """Height added to every bin, as a share of the highest: an empty one is odd, not infinitely odd."""
+
+
+_CELLS_AT_ONCE = 1 << 21
 
 
 class Usual(NamedTuple):
@@ -73,11 +77,11 @@ def ecod(cells: Cells, seed: int) -> Fitted:
     categories as rare or rarer. A missing cell adds what a cell of its column adds on average.
     """
     scale = ruler(cells.numbers)
-    scaled = scale.measure(cells.numbers)
-    tails = [_tails(column) for column in scaled.T]
+    tails = [_tails(column) for column in scale.measure(cells.numbers).T]
     counted = [shares(codes) for codes in cells.categories.T]
 
-    def judge(scaled: Floats, cells: Cells) -> tuple[Floats, Floats]:
+    def judge(cells: Cells) -> tuple[Floats, Floats]:
+        scaled = scale.measure(cells.numbers)
         n, d = scaled.shape
         # Three sums over all columns, and each column's share in them.
         added = np.zeros((3, n, d + len(counted)))
@@ -91,11 +95,16 @@ def ecod(cells: Cells, seed: int) -> Fitted:
         part[:, :d][np.isnan(scaled)] = 0.0
         return sums.max(axis=0), part
 
-    def score(cells: Cells) -> Floats:
-        return judge(scale.measure(cells.numbers), cells)[0]
+    def judge_all(cells: Cells) -> tuple[Floats, Floats]:
+        total, part = np.zeros(len(cells.numbers)), np.zeros((len(cells.numbers), len(tails) + len(counted)))
+        rows = max(1, _CELLS_AT_ONCE // max(part.shape[1], 1))
+        for start in range(0, len(total), rows):
+            some = slice(start, start + rows)
+            total[some], part[some] = judge(Cells(cells.numbers[some], cells.categories[some]))
+        return total, part
 
-    total, part = judge(scaled, cells)
-    return Fitted(Oddity(total, part, None), score)
+    total, part = judge_all(cells)
+    return Fitted(Oddity(total, part, None), lambda cells: judge_all(cells)[0])
 
 
 def hbos(cells: Cells, seed: int) -> Fitted:
@@ -144,15 +153,17 @@ def _farthest(cells: Cells, usual: Callable[[Floats], Usual]) -> Fitted:
     """A detector whose score is the largest distance of a cell of the row from what is usual in its column."""
     scale, rarity = ruler(cells.numbers), rarity_in_spreads(cells)
     columns = _without_missing(scale.measure(cells.numbers))
-    low, high, unit = np.array([usual(known) if len(known) else Usual(0.0, 0.0, 1.0) for known in columns]).reshape(
-        -1, 3
-    ).T
+    low, high, unit = (
+        np.array([usual(known) if len(known) else Usual(0.0, 0.0, 1.0) for known in columns]).reshape(-1, 3).T
+    )
 
     def judge(cells: Cells) -> tuple[Floats, Floats]:
         scaled = scale.measure(cells.numbers)
         missing = np.isnan(scaled)
         np.nan_to_num(scaled, copy=False)
-        far = np.maximum(low - scaled, scaled - high) / np.where(unit > 0, unit, 1.0)
+        with np.errstate(over="ignore"):
+            far = np.maximum(low - scaled, scaled - high) / np.where(unit > 0, unit, 1.0)
+        np.minimum(far, HUGE, out=far)
         score = np.concatenate([far, rarity(cells)], axis=1)
         part = np.maximum(score, 0.0)
         part[:, : far.shape[1]][missing] = 0.0

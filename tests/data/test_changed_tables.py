@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -168,12 +169,10 @@ def as_read(spelled, names, rows):
         return rows
     for name in set(names) - {"n", "a", "b"}:
         place = names.index(name)
-        try:
-            numbers = [None if row[place] is None else str(float(row[place])) for row in rows]
-        except ValueError:
-            continue
-        for row, number in zip(rows, numbers, strict=True):
-            row[place] = number
+        cells = [row[place] for row in rows]
+        if all(cell is None or re.fullmatch(r"-?\d+(\.\d+)?(e\d)?", cell) for cell in cells):
+            for row, cell in zip(rows, cells, strict=True):
+                row[place] = cell and str(float(cell))
     return rows
 
 

@@ -134,7 +134,7 @@ def test_a_tiny_class_is_left_alone():
 
 def test_no_flags_where_classes_only_overlap():
     rng = np.random.default_rng(0)
-    for distance in (1.0, 2.0, 3.0):
+    for distance in (1.5, 2.0, 3.0):
         label = rng.integers(0, 2, 4000)
         x = rng.normal(size=4000) + distance * label
         right = 1 / (1 + np.exp(-distance * (x - distance / 2)))
@@ -145,7 +145,11 @@ def test_no_flags_where_classes_only_overlap():
 
 def test_what_is_no_probability_is_refused():
     p, label, _ = drawn(20, 3)
-    for spoil, said in ((np.nan, "row 4 has a missing"), (-0.1, "row 4 has a negative"), (0.9, "row 4 does not add up")):
+    for spoil, said in (
+        (np.nan, "row 4 has a missing"),
+        (-0.1, "row 4 has a negative"),
+        (0.9, "row 4 does not add up"),
+    ):
         bad = p.copy()
         bad[4, 1] = spoil
         with pytest.raises(ValueError, match=said):

@@ -1,7 +1,6 @@
 """What the families of noise work on: the samples that are left, as numbers."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +9,11 @@ from datadiet_cli.config.denoise import Denoise
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.table import TableSource
-from datadiet_cli.encode.cells import FREE_TEXT, cells_of
 from datadiet_cli.encode.quality import Measures
 from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.features import Features, features_of, meanings
+from datadiet_cli.steps.features import Features, features_of, free_texts_of, meanings
 from datadiet_cli.steps.noise.base import Bools, Ints
-
-if TYPE_CHECKING:
-    import polars as pl
 
 STEP = "denoise"
 
@@ -56,7 +51,7 @@ class Material:
         if isinstance(source, TableSource):
             from datadiet_cli.encode.quality.texts import measure_texts
 
-            texts = self._free_texts(source)
+            texts = free_texts_of(self.dataset, self.settings.columns, STEP)
             if texts is None:
                 return None
             return measure_texts(texts, None, engine=context.engine, progress=context.progress("reading texts", n))
@@ -89,19 +84,6 @@ class Material:
             encoding = context.reading.table.encoding
             return measure_texts(paths, encoding, engine=context.engine, progress=context.progress("reading texts", n))
         return None
-
-    def _free_texts(self, source: TableSource) -> "pl.DataFrame | None":
-        """The columns that hold sentences; None if there are none."""
-        import polars as pl
-
-        names = source.features if self.settings.columns is None else self.settings.columns
-        names = [name for name in names if name in source.file.columns]
-        typed = source.file.typed(names)[self.dataset.rows].select(pl.selectors.string()) if names else pl.DataFrame()
-        if not typed.width:
-            return None
-        texts = source.file.texts(typed.columns)[self.dataset.rows]
-        free = [name for name, why in cells_of(typed, texts).left_out.items() if why == FREE_TEXT]
-        return texts.select(free) if free else None
 
     @cached_property
     def causes(self) -> NDArray[np.object_]:
