@@ -31,7 +31,7 @@ from datadiet_cli.encode.quality.pictures import measure_pictures
 from datadiet_cli.engine import Engine
 from datadiet_cli.methods.quality import CHECKS, find_faults
 paths = json.loads(open(sys.argv[1]).read())
-checks = list(CHECKS["pictures"].values())
+checks = list(CHECKS["image"].values())
 with Engine("serial") as engine:
     measure_pictures(paths[:2], max_pixels=10**9, cache=NoCache(), engine=engine)
     started = time.process_time()

@@ -48,7 +48,7 @@ def test_rows_between_rows(patients, tmp_path, datadiet: Cli):
                    "--columns", "day")  # fmt: skip
     assert ran.code == 0
     assert "added 18 synthetic" in ran.err
-    assert "resampling seldom helps a strong model" in ran.err
+    assert "balanced rows skew a model's probabilities" in ran.err
     before = {row["id"]: row for row in rows_of(patients)}
     rows = rows_of(out)
     assert counts(rows) == {"ill": 24, "well": 24}
@@ -226,6 +226,9 @@ def test_a_ratio_is_met_from_either_side(patients, tmp_path, datadiet: Cli):
     common = ("--label", "y", "--split", "s", "--id-column", "id", "--target", "ratio 2:1")
     assert datadiet("balance", patients, tmp_path / "cut.csv", *common).code == 0
     assert counts(rows_of(tmp_path / "cut.csv")) == {"ill": 6, "well": 12}
+    assert "without 40% of its rows a model learns less" in " ".join(
+        report(tmp_path / "cut.csv")["steps"][-1]["metrics"]["notes"]
+    )
     assert datadiet("balance", patients, tmp_path / "raised.csv", *common, "--under", "none").code == 0
     assert counts(rows_of(tmp_path / "raised.csv")) == {"ill": 12, "well": 24}
 

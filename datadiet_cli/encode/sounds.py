@@ -32,7 +32,7 @@ _PASS, _STOP = 3400, 4000
 """Hertz: what lies below is kept, what lies above is gone."""
 _FASTEST = 1_000_000
 """Hertz; a higher rate stands in no header but a damaged one."""
-_ENDLESS = 1 << 62
+ENDLESS = 1 << 62
 """A length that libsndfile gives where a header does not tell."""
 _LOSSLESS = ("PCM_", "FLOAT", "DOUBLE", "ALAC_")
 
@@ -45,7 +45,7 @@ CAUSES = {
 }
 
 
-class _UnreadableError(Exception):
+class UnreadableSoundError(Exception):
     """A file cannot be read; the message is its cause."""
 
 
@@ -109,9 +109,9 @@ def decoder() -> str:
 def seconds_announced(path: str) -> float:
     """How long a sound is by its header; 0 if it cannot be read or does not tell."""
     try:
-        with _opened(path) as file:
-            return float(file.frames / file.samplerate) if file.frames < _ENDLESS else 0.0
-    except _UnreadableError:
+        with opened(path) as file:
+            return float(file.frames / file.samplerate) if file.frames < ENDLESS else 0.0
+    except UnreadableSoundError:
         return 0.0
 
 
@@ -129,17 +129,17 @@ def digest_sounds(paths: Sequence[str]) -> tuple[Facts, NDArray[np.uint8]]:
     for i, path in enumerate(paths):
         hasher = hashlib.blake2b(digest_size=16)
         try:
-            with _opened(path) as file:
+            with opened(path) as file:
                 hasher.update(f"{file.samplerate} {file.channels} ".encode())
                 frames = 0
-                for block in _blocks(file, "float64"):
+                for block in blocks_of(file, "float64"):
                     block += 0.0  # there is one zero, not two
                     hasher.update(block.data)
                     frames += len(block)
                 if not frames:
-                    raise _UnreadableError("empty")
+                    raise UnreadableSoundError("empty")
                 _note(facts, i, file, frames)
-        except _UnreadableError as error:
+        except UnreadableSoundError as error:
             facts.cause[i] = str(error)
         else:
             digests[i] = np.frombuffer(hasher.digest(), dtype=np.uint8)
@@ -159,15 +159,15 @@ def mono_sounds(paths: Sequence[str]) -> Iterator[tuple[int, Samples, Facts]]:
         facts = Facts.blank(1)
         samples = np.empty(0, dtype=np.float32)
         try:
-            with _opened(path) as file:
+            with opened(path) as file:
                 limit = LONGEST * file.samplerate
-                mixed = [block.mean(axis=1, dtype=np.float32) for block in _blocks(file, "float32", limit)]
+                mixed = [block.mean(axis=1, dtype=np.float32) for block in blocks_of(file, "float32", limit)]
                 frames = sum(map(len, mixed))
                 if not frames:
-                    raise _UnreadableError("empty")
+                    raise UnreadableSoundError("empty")
                 samples = resample(np.nan_to_num(np.concatenate(mixed)), file.samplerate)
-                _note(facts, 0, file, frames if frames < limit or file.frames >= _ENDLESS else file.frames)
-        except _UnreadableError as error:
+                _note(facts, 0, file, frames if frames < limit or file.frames >= ENDLESS else file.frames)
+        except UnreadableSoundError as error:
             facts.cause[0] = str(error)
         yield i, samples, facts
 
@@ -178,34 +178,39 @@ def _note(facts: Facts, i: int, file: "SoundFile", frames: int) -> None:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator["SoundFile"]:
+def opened(path: str) -> Iterator["SoundFile"]:
+    """Open a sound file for as long as the context lasts.
+
+    Raises:
+        UnreadableSoundError: it cannot be read; the message is a code of `CAUSES`.
+    """
     import soundfile
 
     try:
         # By its descriptor: what a file is is told by its content, not by its name.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise _UnreadableError("unreachable") from error
+        raise UnreadableSoundError("unreachable") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise _UnreadableError("unreachable")
+            raise UnreadableSoundError("unreachable")
         if status.st_size == 0:
-            raise _UnreadableError("empty")
+            raise UnreadableSoundError("empty")
         try:
             file = soundfile.SoundFile(descriptor, closefd=False)
         except (soundfile.SoundFileError, TypeError, ValueError) as error:
-            raise _UnreadableError("not-audio") from error
+            raise UnreadableSoundError("not-audio") from error
         with file:
             if file.frames == 0:
-                raise _UnreadableError("empty")
+                raise UnreadableSoundError("empty")
             if not 0 < file.samplerate <= _FASTEST:
-                raise _UnreadableError("damaged")
+                raise UnreadableSoundError("damaged")
             if _cut_off(file):
-                raise _UnreadableError("truncated")
+                raise UnreadableSoundError("truncated")
             yield file
     except OSError as error:
-        raise _UnreadableError("unreachable") from error
+        raise UnreadableSoundError("unreachable") from error
     finally:
         os.close(descriptor)
 
@@ -220,25 +225,25 @@ def _cut_off(file: "SoundFile") -> bool:
     return False
 
 
-def _blocks(file: "SoundFile", dtype: str, limit: int | None = None) -> Iterator[NDArray[np.floating]]:
+def blocks_of(file: "SoundFile", dtype: str, limit: int | None = None) -> Iterator[NDArray[np.floating]]:
     """Decode a file block by block, (frames, channels) each, up to a number of frames."""
     import soundfile
 
     size = max(1, _BLOCK // file.channels)
     # The length of MP3 files is an estimate where the header does not tell it.
-    estimated = file.frames >= _ENDLESS or file.subtype.startswith("MPEG_")
-    left = min(_ENDLESS if limit is None else limit, _ENDLESS if estimated else file.frames)
+    estimated = file.frames >= ENDLESS or file.subtype.startswith("MPEG_")
+    left = min(ENDLESS if limit is None else limit, ENDLESS if estimated else file.frames)
     while left > 0:
         try:
             block = file.read(min(size, left), dtype=dtype, always_2d=True)
         except soundfile.SoundFileError as error:
-            raise _UnreadableError("damaged") from error
+            raise UnreadableSoundError("damaged") from error
         if not len(block):
             break
         left -= len(block)
         yield block
     if left > 0 and not estimated:
-        raise _UnreadableError("truncated")
+        raise UnreadableSoundError("truncated")
 
 
 def resample(samples: Samples, rate: int) -> Samples:

@@ -85,12 +85,17 @@ def read_documents(items: Documents, encoding: str | None) -> Iterator[list[str]
     codec = text_codec(encoding)
     for path in items:
         try:
-            yield [normalise_text(_read(path, codec))]
+            yield [normalise_text(read_text(path, codec))]
         except UnreadableError as error:
             yield str(error)
 
 
-def _read(path: str, codec: str) -> str:
+def read_text(path: str, codec: str) -> str:
+    """The text of a file, as it is written.
+
+    Raises:
+        UnreadableError: it is no text; its argument is one of `CAUSES`.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read(LARGEST + 1)

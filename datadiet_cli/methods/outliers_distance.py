@@ -39,8 +39,16 @@ def knn(cells: Cells, seed: int) -> Fitted:
     distances for the largest (Angiulli & Pizzuti, "Fast Outlier Detection in High Dimensional Spaces", PKDD 2002).
     """
     graph = _near(cells)
-    own = Oddity(_row_means(graph.distance), None, graph.row)
-    return Fitted(own, lambda cells: _row_means(graph.search(cells)[0]))
+    if not graph.references:
+        return Fitted(Oddity(np.zeros(len(cells.numbers)), None, graph.row), _no_opinion(cells).score)
+
+    def score(cells: Cells) -> Floats:
+        distance, _ = graph.search(cells, 1)
+        # A row equal to one that is known stands for that one, which is no neighbour of itself.
+        same = distance[:, 0] <= _NEAREST * np.median(distance)
+        return np.where(same, distance[:, 1:].mean(axis=1), distance[:, :-1].mean(axis=1))
+
+    return Fitted(Oddity(graph.distance.mean(axis=1), None, graph.row), score)
 
 
 def lof(cells: Cells, seed: int) -> Fitted:
@@ -51,23 +59,28 @@ def lof(cells: Cells, seed: int) -> Fitted:
     everything around it odd.
     """
     graph = _near(cells, distinct=True)
-    if not graph.distance.shape[1]:
-        zeros = np.zeros(len(cells.numbers))
-        return Fitted(Oddity(zeros, None, graph.row), lambda cells: np.zeros(len(cells.numbers)))
-    reach = graph.distance[: graph.references, -1]
+    references = graph.references
+    if not references:
+        return Fitted(Oddity(np.zeros(len(cells.numbers)), None, graph.row), _no_opinion(cells).score)
+    reach = graph.distance[:references, -1]
     least = max(float(np.median(reach)) * _NEAREST, 1e-12)
     usual = np.maximum(reach, least)
-    density = 1 / np.maximum(usual[graph.place[: graph.references]], graph.distance[: graph.references]).mean(axis=1)
 
-    def factor(distance: Floats, place: Ints) -> Floats:
-        own = np.maximum(usual[place], distance).mean(axis=1)
-        factors: Floats = density[place].mean(axis=1) * own
+    def sparsity(distance: Floats, place: Ints) -> Floats:
+        mean: Floats = np.maximum(usual[place], distance).mean(axis=1)
+        return mean
+
+    density = 1 / sparsity(graph.distance[:references], graph.place[:references])
+    own = density[graph.place].mean(axis=1) * sparsity(graph.distance, graph.place)
+
+    def score(cells: Cells) -> Floats:
+        distance, place = graph.search(cells)
+        factor = density[place].mean(axis=1) * sparsity(distance, place)
+        # A row equal to one that is known is as odd as that one, which is no neighbour of itself.
+        factors: Floats = np.where(distance[:, 0] <= least, own[place[:, 0]], factor)
         return factors
 
-    return Fitted(
-        Oddity(factor(graph.distance, graph.place)[graph.inverse], None, graph.row),
-        lambda cells: factor(*graph.search(cells)),
-    )
+    return Fitted(Oddity(own[graph.inverse], None, graph.row), score)
 
 
 def isolation_forest(cells: Cells, seed: int) -> Fitted:
@@ -124,7 +137,8 @@ def mahalanobis(cells: Cells, seed: int) -> Fitted:
 
     def score(cells: Cells) -> Floats:
         points = layout.points(cells)
-        return np.maximum(added(points if turn is None else _product(points, turn)).sum(axis=1), 0.0)
+        total: Floats = added(points if turn is None else _product(points, turn)).sum(axis=1)
+        return np.maximum(total, 0.0)
 
     each = added(learned)
     part = None
@@ -133,6 +147,7 @@ def mahalanobis(cells: Cells, seed: int) -> Fitted:
         for place, column in enumerate(layout.column):
             part[:, column] += each[:, place]
         np.maximum(part, 0.0, out=part)
+        part[np.concatenate([np.isnan(cells.numbers), cells.categories < 0], axis=1)] = 0.0
     return Fitted(Oddity(np.maximum(each.sum(axis=1), 0.0), part, None), score)
 
 
@@ -167,11 +182,6 @@ def _concentrated(points: Floats) -> tuple[Floats, Floats]:
     return middle, inverse
 
 
-def _row_means(distance: Floats) -> Floats:
-    means: Floats = distance.mean(axis=1) if distance.shape[1] else np.zeros(len(distance))
-    return means
-
-
 class _Near(NamedTuple):
     """The nearest reference points of rows.
 
@@ -181,7 +191,8 @@ class _Near(NamedTuple):
         row: (n, k) int64, which of the rows.
         references: how many references there are; the first so many of the m are these.
         inverse: (n,) int64, which of the m a row is.
-        search: takes cells, gives distances and places of their nearest references.
+        search: takes cells, and of how many neighbours more than k; gives distances and places of the nearest
+            references, (m, k + more).
     """
 
     distance: Floats
@@ -189,7 +200,7 @@ class _Near(NamedTuple):
     row: Ints
     references: int
     inverse: Ints
-    search: Callable[[Cells], tuple[Floats, Ints]]
+    search: Callable[..., tuple[Floats, Ints]]
 
 
 def _near(cells: Cells, *, distinct: bool = False) -> _Near:
@@ -202,23 +213,23 @@ def _near(cells: Cells, *, distinct: bool = False) -> _Near:
     chosen, inverse = _references(points, distinct=distinct)
     k = min(NEIGHBOURS, len(chosen) - 1)
     if k < 1 or not points.shape[1]:
-        nothing = np.zeros((n, 0))
         none = np.zeros((n, 0), dtype=np.int64)
-        empty = np.zeros(0, dtype=np.int64)
-        return _Near(nothing, none, none, 0, empty, lambda cells: (np.zeros((len(cells.numbers), 0)), empty))
+        return _Near(np.zeros((n, 0)), none, none, 0, inverse, lambda cells: (np.zeros((len(cells.numbers), 0)), none))
     index = NearestNeighbors(n_neighbors=k, n_jobs=1).fit(points[chosen])
 
-    def ask(points: Singles | None) -> tuple[Floats, Ints]:
+    def ask(points: Singles | None, count: int) -> tuple[Floats, Ints]:
         if points is not None and not len(points):
-            return np.zeros((0, k)), np.zeros((0, k), dtype=np.int64)
+            return np.zeros((0, count)), np.zeros((0, count), dtype=np.int64)
         with threadpool_limits(1):
-            distance, place = index.kneighbors(points)
+            distance, place = index.kneighbors(points, count)
         return distance.astype(np.float64), place.astype(np.int64)
 
-    among, others = ask(None), ask(points[min(n, REFERENCES) :])
+    def search(cells: Cells, more: int = 0) -> tuple[Floats, Ints]:
+        return ask(layout.points(cells).astype(np.float32), k + more)
+
+    among, others = ask(None, k), ask(points[min(n, REFERENCES) :], k)
     distance, place = (np.concatenate(both) for both in zip(among, others, strict=True))
-    row = chosen[place][inverse]
-    return _Near(distance, place, row, len(chosen), inverse, lambda cells: ask(layout.points(cells).astype(np.float32)))
+    return _Near(distance, place, chosen[place][inverse], len(chosen), inverse, search)
 
 
 def _references(points: Singles, *, distinct: bool) -> tuple[Ints, Ints]:

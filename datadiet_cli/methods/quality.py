@@ -127,7 +127,7 @@ _TEXTS = (
 
 CHECKS: dict[str, dict[str, Check]] = {
     kind: {check.name: check for check in checks}
-    for kind, checks in (("pictures", _PICTURES), ("sounds", _SOUNDS), ("texts", _TEXTS))
+    for kind, checks in (("image", _PICTURES), ("audio", _SOUNDS), ("text", _TEXTS))
 }
 """The checks of each kind of sample, by name. Each limit has its source beside it."""
 

@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-FALSE_FLAGS = 0.05
+FALSE_FLAGS = 0.03
 """Expected share of right targets among those flagged."""
 NEAR = 10
 TREES = 60
@@ -39,7 +39,7 @@ class OddTargets:
     Attributes:
         wrong: (n,) whether a target is: its score is below the threshold.
         score: (n,) float64 in [0, 1], how likely so large a residual is for a right target; 1 where there is none.
-        threshold: the score below which a target is wrong; 0 where there is no such.
+        threshold: the score below which a target is wrong; 0 where nothing could be learned.
         suggested: (n,) float64, the target that the models say; NaN where nothing could be learned.
         residual: (n,) float64, target less suggestion, in local standard deviations; NaN where there is none.
         noise_rate: estimated share of wrong targets among the rows to learn from.
@@ -64,7 +64,7 @@ def find_odd_targets(
     neighbours and extremely randomised trees. What it is off is divided by the typical error of the 50 nearest rows,
     so that noise which is not the same everywhere is no reason to doubt. How heavy the tails of right residuals are
     is told, for each side by itself, from the middle of their distribution (that of Student with the ratio of
-    quantiles observed), and as many are flagged as keep the share of false ones at 5 %: Benjamini and Hochberg,
+    quantiles observed), and as many are flagged as keep the share of false ones at 3 %: Benjamini and Hochberg,
     "Controlling the false discovery rate", Journal of the Royal Statistical Society B 57(1), 1995. Where right
     errors are often far off themselves, as those of Student with 3 degrees of freedom, little is flagged.
 
@@ -234,11 +234,11 @@ def _chance(residual: Wide, known: Bools) -> Wide:
 
 
 def _benjamini_hochberg(chance: Wide) -> float:
-    """The score below which all are flagged; 0 if none."""
+    """The score below which all are flagged; if none is, that below which the first would be."""
     ranked = np.sort(chance)
     held = np.flatnonzero(ranked <= FALSE_FLAGS * np.arange(1, len(ranked) + 1) / len(ranked))
     if not len(held):
-        return 0.0
+        return FALSE_FLAGS / len(ranked)
     return float(np.nextafter(ranked[held[-1]], 2))
 
 

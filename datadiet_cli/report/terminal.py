@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from datadiet_cli.report.bars import class_bars
+
 SKIPPED_SHOWN = 5
 
 
@@ -53,6 +55,7 @@ def summary(document: Mapping[str, Any]) -> str:
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
     lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
     for step in told:
+        lines.extend(f"    {printable(bar)}" for bar in class_bars(step["metrics"]))
         lost = step["metrics"].get("against_unreadable")
         if lost:
             lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")

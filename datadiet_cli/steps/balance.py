@@ -33,6 +33,9 @@ REASONS = {
     "unreadable": "the content cannot be read",
 }
 
+MUCH = 0.3
+"""Share of the training rows whose loss weighs more than the balance (half the average precision of boosted trees)."""
+
 
 def run(dataset: Dataset, settings: Balance, context: Context) -> Outcome:
     """Decide which samples go and which are made, or what they weigh.
@@ -68,14 +71,14 @@ def _check_columns(dataset: Dataset, settings: Balance) -> None:
         require_column(source.path, "--columns", name, source.file.columns)
         if name in source.set_aside:
             raise ConfigError(f"{STEP}: --columns {name}: label, split and id say nothing of what a row is like")
-    for flag, name in (("--weight-column", settings.weight_column), ("--mark-column", settings.mark_column)):
-        if name is None:
+    for flag, new in (("--weight-column", settings.weight_column), ("--mark-column", settings.mark_column)):
+        if new is None:
             continue
         if not isinstance(source, TableSource):
             instead = "the weights stand in OUTPUT.weights.csv" if flag == "--weight-column" else "see the report"
             raise ConfigError(f"{STEP}: {flag} needs a table, and {source.path} is a folder of files; {instead}")
-        if name in source.file.columns:
-            raise ConfigError(f"{STEP}: {flag} {name}: {source.path} has a column of this name already")
+        if new in source.file.columns:
+            raise ConfigError(f"{STEP}: {flag} {new}: {source.path} has a column of this name already")
     if settings.weight_column is not None and settings.weights == "none":
         raise ConfigError(f"{STEP}: --weight-column needs --weights, such as --weights class")
 
@@ -147,8 +150,10 @@ def _notes(task: Task, after: Ints, method: str | None) -> list[str]:
             g = int(np.flatnonzero(which)[np.argmax(np.abs(after - task.target)[which])])
             notes.append(f"{groups.names[g]} stays at {after[g]:,} of {task.target[g]:,}: {why}")
     if changed and task.dataset.kind == "row":
+        lost = float(np.maximum(groups.counts - after, 0).sum() / groups.counts.sum())
         notes.append(
-            "resampling seldom helps a strong model and skews its probabilities; --weights class, with its thresholds, "
-            "does as well"
+            f"without {lost:.0%} of its rows a model learns less; --under none or --weights class keeps them"
+            if lost >= MUCH
+            else "balanced rows skew a model's probabilities and seldom help a strong one; --weights class changes none"
         )
     return notes

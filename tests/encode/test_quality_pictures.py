@@ -13,7 +13,7 @@ from datadiet_cli.engine import Engine
 from datadiet_cli.methods.quality import CHECKS, find_faults
 
 WIDTH, HEIGHT = 1280, 960
-CHECKED = list(CHECKS["pictures"].values())
+CHECKED = list(CHECKS["image"].values())
 
 
 def photograph(seed=0, size=(WIDTH, HEIGHT)):

@@ -12,7 +12,7 @@ from datadiet_cli.engine import Engine
 from datadiet_cli.methods.quality import CHECKS, find_faults
 
 RATE = 16_000
-CHECKED = list(CHECKS["sounds"].values())
+CHECKED = list(CHECKS["audio"].values())
 
 
 def speech(seconds=1.5, seed=0):

@@ -12,7 +12,7 @@ from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.quality import CHECKS, find_faults
 
-CHECKED = list(CHECKS["texts"].values())
+CHECKED = list(CHECKS["text"].values())
 WORDS = "time year people way day man thing woman life child world school state family student group".split()
 
 WORDS_IN_A_ROW = " ".join(WORDS)
@@ -47,7 +47,7 @@ TEXTS = {
     "read as cp1252": ({"bad-encoding"}, "Ça déjà été très étonné, forêt".encode().decode("cp1252") + prose(2, 12)),
     "read as Latin-1": ({"bad-encoding"}, "It\u2019s what they don\u2019t know of us.".encode().decode("latin-1")),
     "Russian read as Latin-1": ({"bad-encoding"}, "Съешь же ещё этих мягких".encode().decode("latin-1") + prose(2, 36)),
-    "replaced": ({"bad-encoding"}, "d\ufffdj\ufffd vu, tr\ufffds bien, l'\ufffdl\ufffdve est d\ufffdj\ufffd l\ufffd-bas"),
+    "replaced": ({"bad-encoding"}, "d\ufffdj\ufffd vu, tr\ufffds bien, l'\ufffdl\ufffdve est d\ufffdj\ufffd l\ufffd"),
     "French": (set(), "«\u00a0L'ÉTÉ» dit-il, «À LA PLAGE…» Où êtes-vous, Noël\u00a0? Çà et là, l'œuvre d'Éluard."),
     "quoted names": (set(), "words: “CAFÉ”, “MAÎTRÉ” and “FIANCÉ…” and “PROTÉGÉ”— all come from the French language"),
     "smiling": (set(), "see you tonight then, it will be great fun \U0001f600\U0001f600 :-) do not forget the cake!!!"),

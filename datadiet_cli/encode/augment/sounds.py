@@ -53,16 +53,16 @@ def _decoded(path: str) -> tuple[Samples, int]:
     blocks: list[NDArray[np.floating]] = []
     length = 0
     try:
-        with sounds._opened(path) as file:
-            for block in sounds._blocks(file, "float32"):
+        with sounds.opened(path) as file:
+            for block in sounds.blocks_of(file, "float32"):
                 blocks.append(block)
                 length += block.size
                 if length > LARGEST:
                     raise UnreadableError("too-long", CAUSES["too-long"])
             rate = int(file.samplerate)
         if not length:
-            raise sounds._UnreadableError("empty")
-    except sounds._UnreadableError as error:
+            raise sounds.UnreadableSoundError("empty")
+    except sounds.UnreadableSoundError as error:
         raise UnreadableError(str(error), CAUSES[str(error)]) from error
     samples = np.nan_to_num(np.concatenate(blocks), posinf=1, neginf=-1)
     return _limited(samples), rate

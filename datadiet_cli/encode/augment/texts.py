@@ -27,7 +27,7 @@ def augment_text(path: str, recipe: Recipe, encoding: str | None) -> bytes:
     """
     codec = text_codec(encoding)
     try:
-        text = texts._read(path, codec)
+        text = texts.read_text(path, codec)
     except texts.UnreadableError as error:
         cause = str(error)
         raise UnreadableError(cause, texts.meanings(encoding)[cause]) from error

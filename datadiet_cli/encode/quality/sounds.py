@@ -96,20 +96,20 @@ def sound_rows(paths: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool
     for i, path in enumerate(paths):
         try:
             rows["values"][i] = _measure(path)
-        except sounds._UnreadableError as error:
+        except sounds.UnreadableSoundError as error:
             rows["cause"][i], keep[i] = _CAUSES.index(str(error)), str(error) != "unreachable"
     return rows.view(np.uint8).reshape(len(paths), _ROW.itemsize), keep
 
 
 def _measure(path: str) -> tuple[float, ...]:
-    with sounds._opened(path) as file:
+    with sounds.opened(path) as file:
         rate = file.samplerate
         limit = max(1, min(LONGEST * rate, _MOST // file.channels))
-        blocks = [block.astype(np.float32) for block in sounds._blocks(file, "float32", limit)]
+        blocks = [block.astype(np.float32) for block in sounds.blocks_of(file, "float32", limit)]
         frames = sum(map(len, blocks))
         if not frames:
-            raise sounds._UnreadableError("empty")
-        length = frames if frames < limit or file.frames >= sounds._ENDLESS else file.frames
+            raise sounds.UnreadableSoundError("empty")
+        length = frames if frames < limit or file.frames >= sounds.ENDLESS else file.frames
     samples = np.concatenate(blocks)
     np.clip(np.nan_to_num(samples, copy=False), -_LOUDEST, _LOUDEST, out=samples)
     flat = max(clipped(channel) for channel in samples.T)

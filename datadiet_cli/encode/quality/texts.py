@@ -139,7 +139,7 @@ def _contents(items: Documents, codec: str) -> Iterator[tuple[str | None, str | 
         return
     for path in items:
         try:
-            yield texts._read(path, codec), None
+            yield texts.read_text(path, codec), None
         except UnreadableError as error:
             # Nothing but white space and nothing at all are one fault.
             yield ("", None) if str(error) == "empty" else (None, str(error))

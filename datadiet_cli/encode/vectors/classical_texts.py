@@ -58,7 +58,9 @@ def text_vectors(
             # Too little to learn from: the runs themselves tell the few texts apart.
             whole = weights.transform(runs.transform(read(np.arange(n))))
             return np.asarray(whole[:, used].toarray(), dtype=np.float32)
-        few = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(learned[:, used])
+        # Texts that are all the same have no variance, by which it divides for figures that nobody asks for.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            few = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(learned[:, used])
         vectors = np.zeros((n, dimensions), dtype=np.float32)
         for start in range(0, n, _AT_ONCE):
             positions = np.arange(start, min(start + _AT_ONCE, n))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from datadiet_cli.methods.oversampling import Synthetic, oversample
 from datadiet_cli.methods.targets import apportion
 from datadiet_cli.outcome import Action, Addition, Verdicts
 from datadiet_cli.steps.balancing.base import STEP, Bools, Floats, Ints, Part, Task
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BETWEEN = ("smote", "borderline", "adasyn", "smote-nc")
 VARIED = ("real", "whole")
@@ -35,11 +38,14 @@ class Rows:
         self._rows = task.dataset.rows[task.members]
 
     @cached_property
+    def _texts(self) -> "pl.DataFrame":
+        named = self._task.settings.columns
+        names = self._source.features if named is None else list(dict.fromkeys(named))
+        return self._source.file.texts(names)[self._rows]
+
+    @cached_property
     def _cells(self) -> TableCells:
-        source, named = self._source, self._task.settings.columns
-        names = source.features if named is None else list(dict.fromkeys(named))
-        file = source.file
-        return cells_of(file.typed(names)[self._rows], file.texts(names)[self._rows])
+        return cells_of(self._source.file.typed(self._texts.columns)[self._rows], self._texts)
 
     @property
     def usual(self) -> str:
@@ -127,7 +133,7 @@ class Rows:
             parents: (k,) places of the parents among the members.
             others: (k,) likewise.
         """
-        texts = self._source.file.texts([name]).to_series()[self._rows]
+        texts = self._texts[name]
         if texts.str.contains("[eE]").any():
             return [repr(value) for value in values.tolist()]
         lengths = texts.str.extract(r"\.([0-9]*)\s*$").fill_null("").str.len_bytes().to_numpy().astype(np.int64)
@@ -135,20 +141,28 @@ class Rows:
         usual = int(np.quantile(known, MOST_CELLS, method="lower"))
         # So that rounding cannot lead beyond a parent.
         decimals = np.maximum(np.maximum(lengths[parents], lengths[others]), usual)
-        return [
-            (_short(f"{value:.{places}f}") if (known != usual).any() else f"{value:.{places}f}")
-            if places < MANY_DECIMALS
-            else repr(value)
-            for value, places in zip(values.tolist(), decimals.tolist(), strict=True)
-        ]
+        return formatted(values, decimals, in_full=bool((known == usual).all()))
 
 
-def _short(text: str) -> str:
-    """A number without zeros at the end of its decimals, but for one behind the point."""
-    if "." not in text:
-        return text
-    text = text.rstrip("0")
-    return text + "0" if text.endswith(".") else text
+def formatted(values: Floats, decimals: Ints, *, in_full: bool) -> list[str]:
+    """Numbers as texts.
+
+    Args:
+        values: (k,) finite.
+        decimals: (k,) how many each has at most; from `MANY_DECIMALS` on as many as tell it from all others.
+        in_full: whether zeros at the end stay.
+    """
+    import polars as pl
+
+    texts = np.empty(len(values), dtype=object)
+    for places in np.unique(decimals).tolist():
+        some = decimals == places
+        write = repr if places >= MANY_DECIMALS else f"{{:.{places}f}}".format
+        texts[some] = list(map(write, values[some].tolist()))
+    if in_full:
+        return list(texts)
+    # Of zeros behind the point one stays: the column is one of real numbers.
+    return list(pl.Series(texts, dtype=pl.String).str.replace(r"^(-?[0-9]+\.[0-9]+?)0+$", "$1").to_list())
 
 
 def _told(task: Task, parent: Ints, other: Ints, weight: Floats, method: str) -> tuple[Verdicts, dict[int, str | None]]:

@@ -29,7 +29,8 @@ def odd_samples(material: Material) -> Findings:
     cells = _cells(features)
     action = settings.outliers_action
     if action == "auto":
-        action = "drop" if dataset.kind == "row" else "flag"
+        # What the columns of a row say is plain; what a vector says is not, and not worth a sample.
+        action = "drop" if cells.categories.shape[1] or features.cells is not None and cells.numbers.shape[1] else "flag"
     parts, counts = [], []
     for name, members in _groups(material, chosen):
         found = find_outliers(
