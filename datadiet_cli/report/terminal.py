@@ -55,7 +55,8 @@ def summary(document: Mapping[str, Any]) -> str:
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
     lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
     for step in told:
-        lines.extend(f"    {printable(bar)}" for bar in class_bars(step["metrics"]))
+        if step["name"] == "balance":
+            lines.extend(f"    {printable(bar)}" for bar in class_bars(step["metrics"]))
         lost = step["metrics"].get("against_unreadable")
         if lost:
             lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")

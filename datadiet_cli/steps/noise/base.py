@@ -13,6 +13,7 @@ from datadiet_cli.outcome import Action, Cells, Verdicts
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Small = NDArray[np.float32]
 
 BROKEN, IMPOSSIBLE, POOR, LIKELY = 4.0, 3.0, 2.0, 0.0
 """How certain findings of a family are, from what cannot be read to what is only likely; a score adds less than one."""

@@ -12,7 +12,7 @@ from datadiet_cli.methods.mislabelled import Mislabelled, find_mislabelled
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.trust import Trust, trust
 from datadiet_cli.outcome import Action, Verdicts
-from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, divided, nothing
+from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, Small, divided, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
 from datadiet_cli.steps.noise.pred_probs import read_pred_probs
 from datadiet_cli.steps.noise.quantities import quantities_of, wrong_quantities
@@ -116,7 +116,7 @@ def _wrong_classes(material: Material) -> Findings:
     )
 
 
-def _judged(material: Material) -> tuple[Ints, Floats]:
+def _judged(material: Material) -> tuple[Ints, Small]:
     """Positions and features of the samples that are still there and have some."""
     features = material.features
     left = features.usable & material.left[material.places]

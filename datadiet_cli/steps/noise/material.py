@@ -90,7 +90,9 @@ class Material:
         """(n,) object, why a sample cannot be read, as a code, or None."""
         if self.dataset.kind == "file":
             # Whatever such a file is, nothing is in one without a byte.
-            return np.where(self.dataset.bytes == 0, "empty", None).astype(object)
+            causes = np.full(len(self.dataset), None, dtype=object)
+            causes[self.dataset.bytes == 0] = "empty"
+            return causes
         if self.dataset.kind == "row" or self.measures is None:
             return np.full(len(self.dataset), None, dtype=object)
         return self.measures.causes

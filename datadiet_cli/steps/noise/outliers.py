@@ -30,12 +30,10 @@ def odd_samples(material: Material) -> Findings:
     action = settings.outliers_action
     if action == "auto":
         # What the columns of a row say is plain; what a vector says is not, and not worth a sample.
-        action = "drop" if cells.categories.shape[1] or features.cells is not None and cells.numbers.shape[1] else "flag"
+        action = "drop" if _has_columns(features) else "flag"
     parts, counts = [], []
     for name, members in _groups(material, chosen):
-        found = find_outliers(
-            Cells(*(block[members] for block in cells)), settings.outliers, settings.false_flags, material.context.seed
-        )
+        found = find_outliers(cells.take(members), settings.outliers, settings.false_flags, material.context.seed)
         odd = np.flatnonzero(found.odd)
         counts.append({"of": name, "samples": len(members), "odd": len(odd), "threshold": _number(found.threshold)})
         if len(odd):
@@ -55,8 +53,13 @@ def _groups(material: Material, chosen: Ints) -> Iterator[tuple[str | None, Ints
         yield (None if code == UNKNOWN else dataset.classes[code]), chosen[labels == code]
 
 
+def _has_columns(features: Features) -> bool:
+    cells = features.cells
+    return cells is not None and cells.numbers.shape[1] + cells.categories.shape[1] > 0
+
+
 def _cells(features: Features) -> Cells:
-    if features.cells is not None and features.cells.numbers.shape[1] + features.cells.categories.shape[1]:
+    if features.cells is not None and _has_columns(features):
         return Cells(features.cells.numbers, features.cells.categories)
     matrix = features.matrix.astype(np.float64)
     return Cells(matrix, np.empty((len(matrix), 0), dtype=np.int64))

@@ -6,12 +6,12 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.tables import is_table, open_table
 from datadiet_cli.errors import InputError
 from datadiet_cli.methods.mislabelled import check_probabilities
-from datadiet_cli.steps.noise.base import Floats, Ints
+from datadiet_cli.steps.noise.base import Floats, Ints, Small
 
 ID = "id"
 
 
-def read_pred_probs(path: str, dataset: Dataset) -> Floats:
+def read_pred_probs(path: str, dataset: Dataset) -> Small:
     """Read a file of probabilities: a row for each sample, a column for each class.
 
     - ``.npy``: (n, K) numbers; rows in the order of INPUT (files by path, records as they stand), columns in the order

@@ -10,7 +10,7 @@ from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.mislabelled import multi_label
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.outcome import Action
-from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Floats, Ints, divided, nothing
+from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Ints, Small, divided, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
 from datadiet_cli.steps.noise.weighing import weights_file
 
@@ -92,7 +92,7 @@ def _action(material: Material, found: int) -> tuple[Action, list[str]]:
 
 
 def _told(
-    names: list[str], given: Bools, probability: Floats, missing: Bools, superfluous: Bools, wrong: Ints
+    names: list[str], given: Bools, probability: Small, missing: Bools, superfluous: Bools, wrong: Ints
 ) -> tuple[list[Any], list[str | None]]:
     evidence: list[Any] = []
     words: list[str | None] = []
