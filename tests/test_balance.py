@@ -128,7 +128,7 @@ def test_groups_of_several_columns(tmp_path, datadiet: Cli):
     ran = datadiet("balance", tmp_path / "in", tmp_path / "out", "--group-by", "label", "--group-by", "speaker",
                    "--target", "4")  # fmt: skip
     assert ran.code == 0, ran.err
-    assert "1 training samples with an empty cell in label, speaker are left alone" in ran.err
+    assert "training samples with an empty cell in label, speaker: 1, which are left alone" in ran.err
     groups = report(tmp_path / "out")["steps"][-1]["metrics"]["groups"]
     assert set(groups) == {"cat / ann", "cat / bob", "dog / ann", "dog / bob"}
     assert {size["after"] for size in groups.values()} == {4}
@@ -306,6 +306,7 @@ def test_bars():
         "owl                      30 -> 30 ###############",
     ]
     assert class_bars({}) == []
+    assert class_bars({"groups": 3}) == []
 
 
 @given(st.dictionaries(st.text(max_size=40), st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=30))

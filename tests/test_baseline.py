@@ -73,7 +73,11 @@ def test_a_changed_baseline_decides_anew(pets, accepted, tmp_path, datadiet: Cli
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "is no baseline"), ('{"datadiet_baseline": 2, "findings": []}', "another version"), ("[]", "is no baseline")],
+    [
+        ("{", "is no baseline"),
+        ('{"datadiet_baseline": 2, "findings": []}', "another version"),
+        ("[]", "is no baseline"),
+    ],
 )
 def test_what_is_no_baseline(pets, tmp_path, datadiet: Cli, content, said):
     (tmp_path / "known.json").write_text(content)

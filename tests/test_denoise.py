@@ -1,7 +1,6 @@
 """`datadiet denoise` from the command line: what goes, why, what is told, and what is never touched."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,17 +28,19 @@ def pets(tmp_path):
     return root
 
 
-class TestBrokenFiles:
-    CAUSES = {"train/cat/empty.png": "empty", "train/cat/page.jpg": "not-an-image", "train/dog/cut.png": "truncated"}
+CAUSES = {"train/cat/empty.png": "empty", "train/cat/page.jpg": "not-an-image", "train/dog/cut.png": "truncated"}
 
+
+class TestBrokenFiles:
     def test_each_goes_with_its_cause_and_the_run_goes_on(self, pets, tmp_path, datadiet: Cli):
         before = tree_digest(pets)
         ran = datadiet("denoise", pets, tmp_path / "out", *ONLY_INVALID)
         assert ran.code == 3
         found = verdicts(tmp_path / "out")
-        assert {name: row["detail"].split(":")[0] for name, row in found.items() if row["action"] == "drop"} == self.CAUSES
+        dropped = {name: row["detail"] for name, row in found.items() if row["action"] == "drop"}
+        assert {name: words.split(":")[0] for name, words in dropped.items()} == CAUSES
         assert found["test/dog/cut.png"]["action"] == "flag", "evaluation data is never dropped"
-        assert names(tmp_path / "out") == names(pets) - set(self.CAUSES)
+        assert names(tmp_path / "out") == names(pets) - set(CAUSES)
         assert tree_digest(pets) == before
 
     def test_or_is_only_named(self, pets, tmp_path, datadiet: Cli):
@@ -96,7 +97,8 @@ class TestTables:
         (tmp_path / "d.yaml").write_text(
             "ranges: {age: [0, 120]}\nallowed: {sex: [m, f]}\nquality: none\noutliers: none\nlabels: none\n"
         )
-        ran = datadiet("denoise", people, "--dry-run", "-c", tmp_path / "d.yaml", "--list", "dropped", "--label", "class")
+        listed = ("--dry-run", "--list", "dropped", "--label", "class")
+        ran = datadiet("denoise", people, "-c", tmp_path / "d.yaml", *listed)
         assert ran.ids == ["3", "7", "11"]
 
     def test_scaling_can_be_done_again(self, people, tmp_path, datadiet: Cli):
@@ -302,12 +304,3 @@ def test_without_labels_it_says_so_and_goes_on(tmp_path, datadiet: Cli):
     ran = datadiet("denoise", data, "--dry-run", "--labels", "knn")
     assert ran.code == 2
     assert "--label names their column" in ran.complaint
-
-
-def test_the_settings_file_says_the_defaults():
-    from datadiet_cli.config.base import Common
-    from datadiet_cli.config.denoise import Denoise
-    from datadiet_cli.config.load import load_step
-
-    common, settings = load_step("denoise", Path(__file__).parent.parent / "configs/denoise.yaml", {}, {})
-    assert (common, settings) == (Common(), Denoise())

@@ -55,14 +55,12 @@ class _Judged:
     Attributes:
         right: (n,) float64, probability that the label is right; 1 where there is none.
         class_: (n,) int64, the likeliest true class.
-        best: (n,) int64, the likeliest class before the label is known.
         other: (n,) float64, the highest probability of another class than the label given.
         joint: (K, K) float64, sums of posteriors by label given, over rows to learn from.
     """
 
     right: Wide
     class_: Ints
-    best: Ints
     other: Wide
     joint: Wide
 
@@ -101,8 +99,9 @@ def normalised_margin(probability: Floats, label: Ints, judged: _Judged, neighbo
     return score
 
 
+BAYES = "confident-learning"
 RULES: dict[str, Score] = {
-    "confident-learning": confident_learning,
+    BAYES: confident_learning,
     "knn": knn,
     "self-confidence": self_confidence,
     "normalised-margin": normalised_margin,
@@ -114,7 +113,7 @@ def find_mislabelled(
     probability: Floats,
     label: Ints,
     fit: Bools,
-    method: str = "confident-learning",
+    method: str = BAYES,
     *,
     neighbours: Ints | None = None,
 ) -> Mislabelled:
@@ -154,48 +153,42 @@ def find_mislabelled(
     judged = _judge(noise, probability, label, learned)
     count = np.bincount(learned[learned >= 0], minlength=classes)
     able = (count >= JUDGED_FROM) & noise.recognised
-    open_ = np.zeros(n, dtype=bool)
     has = label >= 0
-    open_[has] = able[label[has]]
-    doubtful = open_ & (judged.right < 0.5) & (judged.class_ != label)
     score = np.clip(RULES[method](probability, label, judged, neighbours), 0, 1)
     score[~has] = 1
-    if method == "confident-learning":
-        threshold = np.where(doubtful, 0.5, 0.0)
-    else:
-        threshold = np.where(open_, _cut(score[open_ & fit], int((doubtful & fit).sum())), 0.0)
-    threshold[_best_of_class(score, label)] = 0
+    threshold = _thresholds(score, able[label] & has, judged, label, None if method == BAYES else fit)
     wrong = score < threshold
     given = np.where(has, given_probability(probability, label), np.nan)
     suggested = np.where(wrong & (judged.class_ == label), _second(probability, label, wrong), judged.class_)
     rate, interval = _rate(noise, judged, label, learned)
     total = judged.joint.sum()
     matrix = judged.joint / total if total else np.full_like(judged.joint, 1 / max(classes, 1) ** 2)
-    return Mislabelled(
-        wrong,
-        score,
-        threshold,
-        suggested,
-        given,
-        probability[np.arange(n), suggested].astype(np.float64),
-        rate,
-        interval,
-        matrix,
-        able,
-    )
+    said = probability[np.arange(n), suggested].astype(np.float64)
+    return Mislabelled(wrong, score, threshold, suggested, given, said, rate, interval, matrix, able)
+
+
+def _thresholds(score: Wide, open_: Bools, judged: _Judged, label: Ints, fit: Bools | None) -> Wide:
+    """The score below which a label is wrong; 0 where it cannot be. With `fit`, as many as Bayes' rule has there."""
+    doubtful = open_ & (judged.right < 0.5) & (judged.class_ != label)
+    if fit is None:
+        threshold = np.where(doubtful, 0.5, 0.0)
+    else:
+        threshold = np.where(open_, _cut(score[open_ & fit], int((doubtful & fit).sum())), 0.0)
+    threshold[_best_of_class(score, label)] = 0
+    return threshold
 
 
 def _judge(noise: Noise, probability: Floats, label: Ints, learned: Ints) -> _Judged:
     n, classes = probability.shape
     right, other = np.ones(n), np.zeros(n)
-    class_, best = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    class_ = np.zeros(n, dtype=np.int64)
     joint = np.zeros((classes, classes))
     # Rows of one label after another, so that sums by label are sums of slices.
     order = np.argsort(label, kind="stable")
     for some in blocks(n, classes):
         rows = order[some]
         part, own = probability[rows], label[rows]
-        best[rows] = class_[rows] = part.argmax(axis=1)
+        class_[rows] = part.argmax(axis=1)
         has = own >= 0
         true = posterior(noise, part[has], own[has])
         rows, own, part = rows[has], own[has], part[has]
@@ -209,7 +202,7 @@ def _judge(noise: Noise, probability: Floats, label: Ints, learned: Ints) -> _Ju
         joint[own[first]] += np.add.reduceat(true, first, axis=0)
         part[here, own] = 0
         other[rows] = part.max(axis=1)
-    return _Judged(right, class_, best, other, joint)
+    return _Judged(right, class_, other, joint)
 
 
 def _cut(score: Wide, k: int) -> float:
@@ -296,5 +289,5 @@ def multi_label(probability: Floats, given: Bools, fit: Bools) -> MultiLabel:
         superfluous[:, class_] = found.wrong & given[:, class_]
         score = np.minimum(score, found.score)
         rate[class_], interval[class_] = found.noise_rate, found.interval
-    wrong: Bools = (missing | superfluous).any(axis=1)
+    wrong: Bools = np.asarray((missing | superfluous).any(axis=1))
     return MultiLabel(wrong, missing, superfluous, score, rate, interval)

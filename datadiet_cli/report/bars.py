@@ -12,15 +12,16 @@ def class_bars(metrics: Mapping[str, Any]) -> list[str]:
     """Draw the sizes of groups before and after `balance`, the largest first.
 
     Args:
-        metrics: of the step; its ``groups`` have a ``before`` and an ``after`` each.
+        metrics: of a step; in those of `balance` all ``groups`` have a ``before`` and an ``after`` each.
 
     Returns:
-        A line for each of at most 12 groups, and one that counts the others: a full bar is what there is, ``+`` what
-        was added, ``-`` what went. The largest bar is 30 characters long. Empty without groups, and where nothing
-        changed.
+        A line for each of at most 12 groups, and one that counts the others: ``#`` for what was there and stays,
+        ``+`` for what was added, ``-`` for what went. The largest bar is 30 characters long. Empty without groups,
+        and where nothing changed.
     """
-    groups: Mapping[str, Mapping[str, int]] = metrics.get("groups") or {}
-    if all(size["before"] == size["after"] for size in groups.values()):
+    groups = metrics.get("groups")
+    # Other steps count groups of other sorts.
+    if not isinstance(groups, Mapping) or all(size["before"] == size["after"] for size in groups.values()):
         return []
     order = sorted(groups, key=lambda name: (-max(groups[name].values()), name))
     shown = order[:MOST]

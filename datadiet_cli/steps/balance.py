@@ -134,7 +134,7 @@ def _notes(task: Task, after: Ints, method: str | None) -> list[str]:
         what = (
             "without a label" if settings.group_by is None else f"with an empty cell in {', '.join(settings.group_by)}"
         )
-        notes.append(f"{groups.left_alone:,} training samples {what} are left alone")
+        notes.append(f"training samples {what}: {groups.left_alone:,}, which are left alone")
     if not len(groups.names):
         return [*notes, "no training sample has a group; nothing was done"]
     if (task.target == groups.counts).all():

@@ -66,7 +66,8 @@ def record(name):
     tone = WORDS.index(label) if label in WORDS else 3
     number, colour = rng.normal(tone, 2), rng.choice(["red", "blue"])
     gap = "" if stem == "cat3" else f"{rng.normal(50 * tone, 9):.1f}"
-    return [f"{split}-{stem}", split, label, f"{number:.2f}", gap, int(rng.integers(100)), colour, " ".join(rng.choice(WORDS, 9))]
+    told = " ".join(rng.choice(WORDS, 9))
+    return [f"{split}-{stem}", split, label, f"{number:.2f}", gap, int(rng.integers(100)), colour, told]
 
 
 @pytest.fixture

@@ -131,10 +131,10 @@ def _notes(task: Task, names: tuple[str, ...], weight: Floats) -> list[str]:
         return ["no training sample has a group; all weigh the same"]
     least, most = (int(some[pick(weight[some])]) for pick in (np.argmin, np.argmax))
     where = f"{ENDING} and {CLASSES_ENDING} beside the output"
-    notes = [
-        f"weights from {weight[least]:.3g} ({names[least]}) to {weight[most]:.3g} ({names[most]}), "
-        f"and thresholds, are in {where}"
-    ]
+    ends = [f"{weight[i]:.3g} ({names[i]})" for i in (least, most)]
+    notes = [f"weights from {ends[0]} to {ends[1]}, and thresholds, are in {where}"]
+    if weight[least] == weight[most]:
+        notes = ["all groups have the same size, and weigh the same"]
     if task.settings.mark_column is not None:
         notes.append("mark_column has no effect with weights, since no sample is made")
     if task.settings.weight_column is not None and not isinstance(task.dataset.source, TableSource):

@@ -1,6 +1,7 @@
 """What the families of noise work on: the samples that are left, as numbers."""
 
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.encode.quality import Measures
+from datadiet_cli.encode.texts import Documents
 from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.features import Features, features_of, free_texts_of, meanings
@@ -54,7 +56,9 @@ class Material:
             texts = free_texts_of(self.dataset, self.settings.columns, STEP)
             if texts is None:
                 return None
-            return measure_texts(texts, None, engine=context.engine, progress=context.progress("reading texts", n))
+            return measure_texts(
+                cast(Documents, texts), None, engine=context.engine, progress=context.progress("reading texts", n)
+            )
         assert isinstance(source, FolderSource)  # noqa: S101 - a dataset is a folder or a table
         paths = source.paths(self.dataset.rows)
         if source.kind == "image":

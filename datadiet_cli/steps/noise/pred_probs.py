@@ -5,7 +5,7 @@ import numpy as np
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.tables import is_table, open_table
 from datadiet_cli.errors import InputError
-from datadiet_cli.methods.mislabelled import check_probabilities
+from datadiet_cli.methods.confident import check_probabilities
 from datadiet_cli.steps.noise.base import Floats, Ints, Small
 
 ID = "id"
