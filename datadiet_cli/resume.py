@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import asdict
 from io import BytesIO
 from typing import Any
@@ -52,7 +53,7 @@ class Memory:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 outcome = _unpack(stored)
             os.utime(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             return None
         return outcome
 
@@ -92,7 +93,11 @@ def _pack(outcome: Outcome) -> dict[str, Any]:
         arrays[name] = codes
         arrays[f"{name}_values"] = values.astype(str)
     arrays["metrics"] = np.array(json.dumps([dict(outcome.metrics), list(outcome.foreign)]))
-    arrays["changes"] = np.array(json.dumps([asdict(outcome.changes), [asdict(brake) for brake in outcome.brakes]]))
+    # Millions of cells: fast compression, once; the archive's own then has nothing left to do.
+    changes = zlib.compress(
+        json.dumps([_told(outcome.changes), [asdict(brake) for brake in outcome.brakes]]).encode(), 1
+    )
+    arrays["changes"] = np.frombuffer(changes, dtype=np.uint8)
     arrays["artefacts"] = np.array(list(outcome.artefacts), dtype=str)
     arrays |= {f"artefact_{i}": np.frombuffer(v, np.uint8) for i, v in enumerate(outcome.artefacts.values())}
     if outcome.comparisons is not None:
@@ -107,7 +112,7 @@ def _unpack(stored: Any) -> Outcome:
         columns[name] = values[stored[name].astype(np.int64)]
     columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
     metrics, foreign = json.loads(str(stored["metrics"]))
-    changes, brakes = json.loads(str(stored["changes"]))
+    changes, brakes = json.loads(zlib.decompress(stored["changes"].tobytes()))
     return Outcome(
         Verdicts(**columns),
         metrics,
@@ -119,6 +124,11 @@ def _unpack(stored: Any) -> Outcome:
     )
 
 
+def _told(changes: Changes) -> dict[str, Any]:
+    made = [[addition.template, addition.recipe] for addition in changes.additions]
+    return {"cells": changes.cells, "labels": changes.labels, "columns": changes.columns, "additions": made}
+
+
 def _changes(stored: dict[str, Any]) -> Changes:
     """JSON knows texts only for keys; rows are numbers."""
 
@@ -126,7 +136,7 @@ def _changes(stored: dict[str, Any]) -> Changes:
         return {int(row): value for row, value in values.items()}
 
     cells, columns = ({name: rows(values) for name, values in stored[part].items()} for part in ("cells", "columns"))
-    return Changes(cells, rows(stored["labels"]), columns, tuple(Addition(**made) for made in stored["additions"]))
+    return Changes(cells, rows(stored["labels"]), columns, tuple(Addition(*made) for made in stored["additions"]))
 
 
 def _comparisons(stored: Any) -> Comparisons | None:
