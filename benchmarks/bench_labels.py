@@ -282,9 +282,8 @@ def main() -> None:
     if options.published:
         heading("Published probabilities, mean of the networks", list(rules))
         scores += [row(name, cases, rules) for name, cases in published(options.published)]
-    print(
-        f"\nMean F1 of the rows with wrong labels: {dict(zip(rules, np.mean(scores, axis=0).round(3).tolist(), strict=True))}"
-    )
+    means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(rules, np.mean(scores, axis=0), strict=True))
+    print(f"\nMean F1 of the rows with wrong labels: {means}")
     tables(rules)
     folders = [folder for folder in (options.mnist, options.cifar) if folder]
     if folders:

@@ -198,7 +198,7 @@ def test_the_same_as_cleanlab(classes):
 
 @pytest.mark.parametrize(("kind", "least"), [("pair", 0.95), ("uniform", 0.95)])
 def test_digits_with_wrong_labels(kind, least):
-    x, true = load_digits(return_X_y=True)
+    x, true = (part[:1000] for part in load_digits(return_X_y=True))
     rng = np.random.default_rng(0)
     flipped = rng.random(len(true)) < 0.1
     shift = 1 if kind == "pair" else rng.integers(1, 10, len(true))

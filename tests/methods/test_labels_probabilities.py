@@ -14,18 +14,18 @@ from datadiet_cli.methods.probabilities import out_of_fold
 
 def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads():
     x, label = load_digits(return_X_y=True)
-    x = x[:400].astype(np.float32)
-    label = label[:400].astype(np.int64)
-    fit = np.arange(400) % 4 > 0
+    x = x[:240].astype(np.float32)
+    label = label[:240].astype(np.int64)
+    fit = np.arange(240) % 4 > 0
     first = out_of_fold(x, label, fit, 10)
-    order = np.random.default_rng(0).permutation(400)
+    order = np.random.default_rng(0).permutation(240)
     again = out_of_fold(x[order], label[order], fit[order], 10, workers=3)
     assert (again.probability == first.probability[order]).all()
     assert (order[again.neighbours] == first.neighbours[order]).all()
     np.testing.assert_allclose(first.probability.sum(axis=1), 1, atol=1e-5)
-    assert (first.probability.argmax(axis=1) == label).mean() > 0.93
+    assert (first.probability.argmax(axis=1) == label).mean() > 0.9
     assert fit[first.neighbours].all()
-    assert not (first.neighbours == np.arange(400)[:, None]).any()
+    assert not (first.neighbours == np.arange(240)[:, None]).any()
 
 
 def test_a_label_does_not_speak_for_itself():
@@ -40,7 +40,7 @@ def test_a_label_does_not_speak_for_itself():
     assert predicted.scaled
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(n=st.integers(0, 40), d=st.integers(1, 4), classes=st.integers(1, 6), seed=st.integers(0, 999))
 def test_whatever_the_data(n, d, classes, seed):
     rng = np.random.default_rng(seed)
