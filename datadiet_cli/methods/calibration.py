@@ -15,7 +15,7 @@ from datadiet_cli.methods.outliers_cells import LARGEST, Cells, Fitted, Floats, 
 COPIES, MOST_COPIES = 6000, 50_000
 CORE = 0.9
 """Share of the rows, the least odd, that copies start from."""
-SMOOTHING = 0.7
+SMOOTHING = 0.85
 """How far a copy is moved from the row it starts from: 0 not at all, 1 to anywhere."""
 ALLOWANCE = 2.0
 """How many times as long as expected a tail may be."""

@@ -46,7 +46,8 @@ def knn(cells: Cells, seed: int) -> Fitted:
         distance, _ = graph.search(cells, 1)
         # A row equal to one that is known stands for that one, which is no neighbour of itself.
         same = distance[:, 0] <= _NEAREST * np.median(distance)
-        return np.where(same, distance[:, 1:].mean(axis=1), distance[:, :-1].mean(axis=1))
+        means: Floats = np.where(same, distance[:, 1:].mean(axis=1), distance[:, :-1].mean(axis=1))
+        return means
 
     return Fitted(Oddity(graph.distance.mean(axis=1), None, graph.row), score)
 
@@ -173,8 +174,10 @@ def _concentrated(points: Floats) -> tuple[Floats, Floats]:
         with threadpool_limits(1):
             covariance = off.T @ off / len(off)
             usual = np.trace(covariance) / places or 1.0
-            covariance *= 1 - _SHRINKAGE
-            covariance[np.diag_indices(places)] += _SHRINKAGE * usual
+            # The fewer rows to a place, the less their covariance is to be trusted.
+            shrinkage = min(_SHRINKAGE + places / len(off), 1.0)
+            covariance *= 1 - shrinkage
+            covariance[np.diag_indices(places)] += shrinkage * usual
             inverse = np.linalg.inv(covariance)
         off = points - middle
         distance = (off * _product(off, inverse)).sum(axis=1)

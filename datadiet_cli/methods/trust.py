@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.methods.confident import blocks
 from datadiet_cli.methods.discriminant import discriminant, moments, spread
-from datadiet_cli.methods.folds import hashes, nearest, sample, standardised, stratified
+from datadiet_cli.methods.folds import hashes, nearest, sample, stratified
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -60,7 +60,8 @@ def trust(
     neighbours is learned from each, and each two are compared on the third.
 
     Args:
-        x: (n, d) float32 features.
+        x: (n, d) float32 features, of scales that can be compared: to bring each to the same spread would make as much
+            of the last direction of a reduced space as of the first.
         label: (n,) int64 in [0, K), -1 for none.
         fit: (n,) labelled rows that count.
         probability: (n, K) float32, out of fold.
@@ -112,7 +113,7 @@ def _agreement(x: Floats, label: Ints, classes: int, seed: int) -> float:
     # In the order of hashes, so that neither sample nor parts hang on the order of rows.
     order = np.lexsort((label, hashes(x, seed)))
     order = sample(order, label[order], _ROWS)
-    x, label = standardised(x[order]), label[order]
+    x, label = x[order], label[order]
     part = stratified(label, np.ones(len(x), dtype=bool), _PARTS)
     if len(x) < 2 * _PARTS:
         return 0.0

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.data.dataset import UNKNOWN
+from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.outliers import Cells, Found, find_outliers
-from datadiet_cli.outcome import Action
+from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.features import Features
 from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import Material
@@ -70,14 +71,15 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints, action
     places = material.places[members[odd]]
     spread = max(float(np.ptp(found.score[odd])), 1e-12)
     certainty = LIKELY + 0.5 + 0.4 * (found.score[odd] - found.score[odd].min()) / spread
-    rows_of = dataset.rows[material.places[members]]
-    witness: Any = -1
-    if found.neighbours is not None and found.neighbours.shape[1]:
-        witness = rows_of[found.neighbours[odd, 0]]
-    if features.cells is not None and found.part.shape[1] == len(_columns(features)):
+    witness: Any = NO_WITNESS
+    by_columns = features.cells is not None and found.part.shape[1] == len(_columns(features))
+    near = dataset.rows[material.places[_nearest(features, members, found, odd, by_columns)]]
+    if near.shape[1]:
+        witness = near[:, 0]
+    if by_columns:
         evidence, words = _by_columns(features, members[odd], members, found.part[odd])
     else:
-        evidence, words = _by_neighbours(material, rows_of, found, odd)
+        evidence, words = _by_neighbours(material, near)
     return divided(
         dataset, places, action, "outlier", certainty,
         score=found.score[odd], threshold=found.threshold, witness=witness, detail=words, evidence=evidence,
@@ -123,13 +125,19 @@ def _by_columns(features: Features, odd: Ints, members: Ints, part: Floats) -> t
     return evidence, words
 
 
-def _by_neighbours(material: Material, rows_of: Ints, found: Found, odd: Ints) -> tuple[list[Any], list[str | None]]:
+def _nearest(features: Features, members: Ints, found: Found, odd: Ints, by_columns: bool) -> Ints:
+    """(k, 0 to `NAMED`) the nearest members of odd ones: those the detector went by, or, where no columns tell, any."""
+    if found.neighbours is not None and found.neighbours.shape[1]:
+        return members[found.neighbours[odd, :NAMED]]
+    if by_columns:
+        return np.empty((len(odd), 0), dtype=np.int64)
+    return nearest(features.matrix, members[odd], members, NAMED).row
+
+
+def _by_neighbours(material: Material, near: Ints) -> tuple[list[Any], list[str | None]]:
     """Name the nearest samples: what an odd one is least unlike."""
-    if found.neighbours is None:
-        return [None] * len(odd), [None] * len(odd)
     ids = material.dataset.source.ids
-    near = found.neighbours[odd, :NAMED]
-    evidence = [{"neighbours": ids(rows_of[row])} for row in near]
+    evidence = [{"neighbours": ids(row)} for row in near]
     return evidence, [
         f"far even from the nearest, {facts['neighbours'][0]}" if facts["neighbours"] else None for facts in evidence
     ]
