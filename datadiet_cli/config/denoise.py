@@ -92,7 +92,7 @@ class Denoise(Settings):
         description="How well features must tell classes apart; below it wrong labels are flagged only.",
     )
     max_dropped: Share | None = Field(
-        0.5, description="Brake: the largest share of the training samples that may go as noise."
+        0.2, description="Brake: the largest share of readable training samples that may go as noise."
     )
     max_dropped_per_class: Share | None = Field(
         None, description="Brake: the largest share of the training samples of any class that may go as noise."

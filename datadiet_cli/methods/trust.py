@@ -15,8 +15,8 @@ Bools = NDArray[np.bool_]
 
 AGREEMENT = 0.6
 """Floor of the agreement of models that learned from different rows."""
-KAPPA = 0.42
-"""Floor of the agreement with the labels given."""
+LESS = 0.7
+"""Agreement with the labels given, of which some may be wrong, need only be so much of that floor."""
 _ROWS = 6000
 _PARTS = 3
 _NEAR = 15
@@ -66,7 +66,7 @@ def trust(
         fit: (n,) labelled rows that count.
         probability: (n, K) float32, out of fold.
         neighbours: (n, k) int64 rows, -1 for none.
-        floor: the least agreement that is trusted.
+        floor: the least agreement that is trusted; 0 trusts all.
         seed: for the parts.
     """
     classes = probability.shape[1]
@@ -83,7 +83,7 @@ def trust(
     kappa = cohen(best, own, classes)
     purity = nothing if neighbours is None else _purity(neighbours[rows], own, label)
     agreement = _agreement(np.ascontiguousarray(x[rows], dtype=np.float32), own, classes, seed)
-    return Trust(accuracy, purity, chance, kappa, agreement, bool(agreement >= floor and kappa >= KAPPA))
+    return Trust(accuracy, purity, chance, kappa, agreement, bool(agreement >= floor and kappa >= LESS * floor))
 
 
 def cohen(one: Ints, other: Ints, classes: int) -> float:

@@ -125,9 +125,14 @@ _DONE = {
 }
 
 
+_BESIDE = {"outlier": "far from", "wrong-label": "beside", "undersampled": "like"}
+"""How a witness is spoken of; most are what the sample is a copy of, or made of."""
+
+
 def verdict_line(row: Mapping[str, Any]) -> str:
     """One verdict as a line, for --verbose."""
-    witness = f" of {printable(row['witness'])}" if row["witness"] is not None else ""
+    link = _BESIDE.get(row["reason"], "of")
+    witness = f" {link} {printable(row['witness'])}" if row["witness"] is not None else ""
     limit = "" if row["threshold"] is None else f", threshold {row['threshold']:g}"
     score = "" if row["score"] is None else f" (score {row['score']:g}{limit})"
     detail = f": {printable(row['detail'])}" if row["detail"] else ""

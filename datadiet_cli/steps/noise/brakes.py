@@ -40,8 +40,10 @@ def braked(dataset: Dataset, settings: Denoise, findings: Findings) -> tuple[Fin
 
 def _broken(dataset: Dataset, settings: Denoise, verdicts: Verdicts) -> Iterator[tuple[Brake, Ints, int]]:
     """Each broken limit, with the rows it is about and how many of them may go."""
-    training = dataset.rows[dataset.training]
-    gone = np.isin(dataset.rows, verdicts.sample[verdicts.action == Action.DROP])
+    # What cannot be read is no question of how sure one is.
+    broken = np.isin(dataset.rows, verdicts.sample[verdicts.reason == "unreadable"])
+    training = dataset.rows[dataset.training & ~broken]
+    gone = np.isin(dataset.rows, verdicts.sample[verdicts.action == Action.DROP]) & ~broken
     left = np.isin(dataset.rows, verdicts.sample[np.isin(verdicts.action.astype(str), [str(a) for a in LEAVES])])
     if (limit := settings.max_dropped) is not None and len(training):
         share = float((gone & dataset.training).sum()) / len(training)

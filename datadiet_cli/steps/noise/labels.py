@@ -10,7 +10,7 @@ from datadiet_cli.data.dataset import UNKNOWN
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.mislabelled import Mislabelled, find_mislabelled
 from datadiet_cli.methods.probabilities import out_of_fold
-from datadiet_cli.methods.trust import Trust, trust
+from datadiet_cli.methods.trust import LESS, Trust, trust
 from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, Small, divided, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
@@ -22,6 +22,8 @@ from datadiet_cli.steps.noise.weighing import weights_file
 REASON = "wrong-label"
 NEIGHBOURS = 5
 """Neighbours that a verdict names."""
+MANY = 0.1
+"""Share of the labels; when more look wrong than are wrong as a rule, that is said."""
 PAIRS = 20
 """Confusions of classes that the report tells, the most frequent first; the matrix whole up to so many classes."""
 
@@ -89,7 +91,7 @@ def _wrong_classes(material: Material) -> Findings:
     except ValueError as error:
         raise ConfigError(f"{STEP}: labels {method}: {error}") from None
     wrong = np.flatnonzero(found.wrong)
-    action, notes = _action(material, known, len(wrong))
+    action, notes = _action(material, known, len(wrong), int((label != UNKNOWN).sum()))
     evidence, words = _told(material, places, label, neighbours, found, wrong)
     verdicts, certainty = divided(
         dataset,
@@ -123,21 +125,28 @@ def _judged(material: Material) -> tuple[Ints, Small]:
     return material.places[left], features.matrix[left]
 
 
-def _action(material: Material, known: Trust | None, found: int) -> tuple[Action, list[str]]:
+def _action(material: Material, known: Trust | None, found: int, judged: int) -> tuple[Action, list[str]]:
     """What becomes of wrong labels: what the user said, unless the features do not deserve it."""
     action = Action(material.settings.labels_action)
     floor = material.settings.min_trust
     if action is Action.FLAG or not found:
         return action, []
     if known is not None and not known.trusted:
-        words = (
-            f"models of different samples agree by {known.agreement:.2f} (--min-trust {floor:g}), and with the labels "
-            f"by {known.kappa:.2f}: too little to act upon"
-        )
-        return Action.FLAG, [f"labels: {words}; {found:,} flagged instead"]
+        words = _distrust(known, floor)
+        return Action.FLAG, [f"labels: {words}; {found:,} flagged instead (--min-trust sets the floor)"]
     if action is Action.RELABEL and (why := unchangeable(material.dataset)) is not None:
         return Action.FLAG, [f"labels: {why}; {found:,} flagged instead"]
+    if judged and found / judged > MANY:
+        words = "where so many do, the features may not decide the class; --labels-action flag only names them"
+        return action, [f"labels: {found / judged:.0%} look wrong: {words}"]
     return action, []
+
+
+def _distrust(known: Trust, floor: float) -> str:
+    """Which figure is too low, and its floor."""
+    if known.agreement < floor:
+        return f"models that learned from different samples agree by {known.agreement:.2f} only, less than {floor:g}"
+    return f"models agree with the labels by {known.kappa:.2f} only (kappa), less than {LESS * floor:.2g}"
 
 
 def _thresholds(found: Mislabelled, wrong: Ints) -> Any:

@@ -10,11 +10,16 @@ from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.outliers import Cells, Found, find_outliers
 from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.features import Features
-from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, divided, gathered, nothing
+from datadiet_cli.steps.noise import oddities
+from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Floats, Ints, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import Material
 
-NAMED = 3
-"""Columns, or neighbours, that a verdict names."""
+MOST = 0.1
+"""With a larger share of the samples odd, that is how the data is: none goes for it."""
+TIMES_OVERALL, ENOUGH = 3.0, 3
+"""A class so many times as odd as all samples, with so many odd ones, is odd for what it is: none of its samples goes
+for being unlike those of the large classes."""
+FEW_NOTES = 3
 
 
 def odd_samples(material: Material) -> Findings:
@@ -28,19 +33,46 @@ def odd_samples(material: Material) -> Findings:
     features = material.features
     chosen = np.flatnonzero(features.usable & dataset.training[material.places])
     cells = _cells(features)
-    action = settings.outliers_action
-    if action == "auto":
-        # What the columns of a row say is plain; what a vector says is not, and not worth a sample.
-        action = "drop" if _has_columns(features) else "flag"
-    parts, counts = [], []
+    parts, counts, notes = [], [], []
     for name, members in _groups(material, chosen):
         found = find_outliers(cells.take(members), settings.outliers, settings.false_flags, material.context.seed)
         odd = np.flatnonzero(found.odd)
         counts.append({"of": name, "samples": len(members), "odd": len(odd), "threshold": _number(found.threshold)})
-        if len(odd):
-            parts.append(_verdicts(material, members, found, odd, Action(action)))
+        goes, said = _goes(material, name, members, odd)
+        notes += said
+        for some, action in ((odd[goes], Action.DROP), (odd[~goes], Action.FLAG)):
+            if len(some):
+                parts.append(_verdicts(material, members, found, some, action))
     metrics: dict[str, Any] = {"outlier_groups": counts, "encoder": features.encoder}
-    return gathered(parts, metrics=metrics)
+    return gathered(parts, metrics=metrics, notes=notes)
+
+
+def _goes(material: Material, name: str | None, members: Ints, odd: Ints) -> tuple[Bools, list[str]]:
+    """Which of the odd samples go, and what is to be said of the others.
+
+    What the columns of a row say is plain; what a vector says is not, and not worth a sample. Nor is it worth a sample
+    that many others are odd in the same way: so is the data, or a class that is rare.
+    """
+    action, dataset = material.settings.outliers_action, material.dataset
+    goes = np.full(len(odd), action == "drop" or (action == "auto" and _has_columns(material.features)))
+    if action != "auto" or not goes.any():
+        return goes, []
+    share = len(odd) / len(members)
+    if share > MOST:
+        of = "samples" if name is None else f"samples of class {name}"
+        words = f"outliers: {share:.0%} of the {of} are odd, which is how they are; flagged, not dropped"
+        return np.zeros(len(odd), dtype=bool), [words]
+    if material.settings.per_class or not len(dataset.classes) or len(dataset.classes) * 2 > len(dataset):
+        return goes, []
+    labels = dataset.labels[material.places[members]]
+    sizes, counts = (np.bincount(part + 1, minlength=len(dataset.classes) + 1)[1:] for part in (labels, labels[odd]))
+    lopsided = (counts >= ENOUGH) & (counts > TIMES_OVERALL * share * sizes)
+    notes = [
+        f"outliers: {counts[k]:,} of {sizes[k]:,} samples of class {dataset.classes[k]} are odd, far more than of the "
+        "others; flagged, not dropped (--per-class compares within classes)"
+        for k in np.flatnonzero(lopsided).tolist()
+    ]
+    return goes & ~np.append(lopsided, False)[labels[odd]], notes[:FEW_NOTES]
 
 
 def _groups(material: Material, chosen: Ints) -> Iterator[tuple[str | None, Ints]]:
@@ -72,75 +104,27 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints, action
     spread = max(float(np.ptp(found.score[odd])), 1e-12)
     certainty = LIKELY + 0.5 + 0.4 * (found.score[odd] - found.score[odd].min()) / spread
     witness: Any = NO_WITNESS
-    by_columns = features.cells is not None and found.part.shape[1] == len(_columns(features))
+    by_columns = features.cells is not None and found.part.shape[1] == len(oddities.columns_of(features.cells))
     near = dataset.rows[material.places[_nearest(features, members, found, odd, by_columns)]]
     if near.shape[1]:
         witness = near[:, 0]
-    if by_columns:
-        evidence, words = _by_columns(features, members[odd], members, found.part[odd])
+    if by_columns and features.cells is not None:
+        evidence, words = oddities.by_columns(features.cells, members[odd], members, found.part[odd])
     else:
-        evidence, words = _by_neighbours(material, near)
+        evidence, words = oddities.by_neighbours(dataset, near)
     return divided(
         dataset, places, action, "outlier", certainty,
         score=found.score[odd], threshold=found.threshold, witness=witness, detail=words, evidence=evidence,
     )  # fmt: skip
 
 
-def _columns(features: Features) -> list[str]:
-    cells = features.cells
-    return [] if cells is None else [*cells.number_names, *cells.category_names]
-
-
-def _by_columns(features: Features, odd: Ints, members: Ints, part: Floats) -> tuple[list[Any], list[str | None]]:
-    """Name the columns that made rows odd, with their values and what is usual."""
-    cells = features.cells
-    assert cells is not None  # noqa: S101 - the caller knows
-    names, numbers = _columns(features), cells.numbers.shape[1]
-    with np.errstate(all="ignore"):
-        usual = np.nanquantile(cells.numbers[members], [0.05, 0.95], axis=0) if numbers else np.empty((2, 0))
-    best = np.argsort(-part, axis=1, kind="stable")[:, :NAMED]
-    evidence: list[Any] = []
-    words: list[str | None] = []
-    for row, columns, parts in zip(odd.tolist(), best.tolist(), part.tolist(), strict=True):
-        facts, said = [], []
-        for column in columns:
-            if parts[column] <= 0:
-                continue
-            fact: dict[str, Any] = {"column": names[column], "part": round(parts[column], 4)}
-            if column < numbers:
-                fact["value"] = _number(cells.numbers[row, column])
-                fact["usual"] = [_number(end) for end in usual[:, column].tolist()]
-                said.append(
-                    f"{names[column]} is {fact['value']:g} (usual {usual[0, column]:.4g} to {usual[1, column]:.4g})"
-                    if fact["value"] is not None
-                    else f"{names[column]} is missing"
-                )
-            else:
-                code = int(cells.categories[row, column - numbers])
-                fact["value"] = cells.category_values[column - numbers][code] if code >= 0 else None
-                said.append(f"{names[column]} is {fact['value']!r}")
-            facts.append(fact)
-        evidence.append({"columns": facts})
-        words.append(", ".join(said) or None)
-    return evidence, words
-
-
 def _nearest(features: Features, members: Ints, found: Found, odd: Ints, by_columns: bool) -> Ints:
-    """(k, 0 to `NAMED`) the nearest members of odd ones: those the detector went by, or, where no columns tell, any."""
+    """(k, at most `NAMED`) the nearest members of odd ones: those the detector went by or, without columns, any."""
     if found.neighbours is not None and found.neighbours.shape[1]:
-        return members[found.neighbours[odd, :NAMED]]
+        return members[found.neighbours[odd, : oddities.NAMED]]
     if by_columns:
         return np.empty((len(odd), 0), dtype=np.int64)
-    return nearest(features.matrix, members[odd], members, NAMED).row
-
-
-def _by_neighbours(material: Material, near: Ints) -> tuple[list[Any], list[str | None]]:
-    """Name the nearest samples: what an odd one is least unlike."""
-    ids = material.dataset.source.ids
-    evidence = [{"neighbours": ids(row)} for row in near]
-    return evidence, [
-        f"far even from the nearest, {facts['neighbours'][0]}" if facts["neighbours"] else None for facts in evidence
-    ]
+    return nearest(features.matrix, members[odd], members, oddities.NAMED).row
 
 
 def _number(value: float) -> float | None:
