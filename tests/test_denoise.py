@@ -167,8 +167,8 @@ class TestBrakes:
         ("brake", "left"),
         [
             (("--max-dropped", "30%"), {"a": 4, "b": 10}),
-            (("--max-dropped-per-class", "50%"), {"a": 5, "b": 9}),
-            (("--min-per-class", "5"), {"a": 5, "b": 9}),
+            (("--max-dropped", "1", "--max-dropped-per-class", "50%"), {"a": 5, "b": 9}),
+            (("--max-dropped", "1", "--min-per-class", "5"), {"a": 5, "b": 9}),
             (("--max-dropped", "0%"), {"a": 10, "b": 10}),
         ],
     )
@@ -188,7 +188,7 @@ class TestBrakes:
 
     def test_no_class_is_emptied(self, tmp_path, datadiet: Cli):
         data = table(tmp_path / "in.csv", ["x", "y"], [["-1", "a"], ["-2", "a"], ["3", "b"], ["4", "b"]])
-        assert datadiet("denoise", data, tmp_path / "out.csv", *self.FLAGS).code == 0
+        assert datadiet("denoise", data, tmp_path / "out.csv", *self.FLAGS, "--max-dropped", "50%").code == 0
         told = report(tmp_path / "out.csv")
         assert told["output"]["classes"] == {"a": 1, "b": 2}
         assert any("last" in (row["detail"] or "") for row in told["verdicts"])
