@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo test lint format bench bench-dedup schemas clean
+.PHONY: help .venv demo test lint format bench bench-dedup bench-denoise schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
@@ -12,6 +12,7 @@ help:
 	@echo "make format   put the code in shape"
 	@echo "make bench    measure speed and memory against peers (long; needs the network for the peers)"
 	@echo "make bench-dedup DATA=folder  measure what dedup finds, and what peers find"
+	@echo "make bench-denoise DATA=folder  the same of denoise and balance"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -59,6 +60,9 @@ bench: .venv/.ready
 # DATA=folder adds the parts that need real data: see benchmarks/README.md.
 bench-dedup: .venv/.ready
 	$(BIN)/python benchmarks/bench_dedup.py $(if $(DATA),--data $(DATA))
+
+bench-denoise: .venv/.ready
+	$(BIN)/python benchmarks/bench_denoise.py $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -54,9 +54,7 @@ class Denoise(Settings):
     outliers: Detector = Field(
         "auto", description="How odd samples are found; auto: by a global, a marginal and a local detector."
     )
-    outliers_action: Literal["auto", "drop", "flag"] = Field(
-        "auto", description="What becomes of odd samples; auto: table rows go, all else is flagged."
-    )
+    outliers_action: Literal["drop", "flag"] = Field("flag", description="What becomes of odd samples.")
     false_flags: Share = Field(
         0.01,
         description="Share of sound samples that may be taken for outliers; how many are is found out.",

@@ -68,6 +68,9 @@ def clean_copies(cells: Cells, core: Ints, m: int, seed: int) -> Cells:
     numbers = np.clip(cells.numbers, -LARGEST, LARGEST)
     ordered = [np.sort(column[~np.isnan(column)]) for column in numbers.T]
     drawn = cells.take(core[random.integers(0, len(core), m)])
+    if not numbers.shape[1]:
+        # Nothing of a copy is drawn anew, and rows that were held back for being odd would all be above the others.
+        drawn = cells.take(random.integers(0, len(numbers), m))
     shape = _normal_scores(numbers[core[:_ROWS_OF_SHAPE]], ordered)
     shape -= shape.mean(axis=0)
     moved = random.normal(size=(m, len(shape))) @ shape / np.sqrt(len(shape))

@@ -1,5 +1,7 @@
 """What all models that are learned in folds have in common: an order, folds, scaled columns, neighbours."""
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,6 +9,9 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
+SEQUENTIAL = threading.Lock()
+"""Held while a forest of scikit-learn learns or predicts: for each tree it sets the warnings of the whole process aside
+and puts them back, and two threads at it would leave the process with those of neither."""
 _KEPT = 30
 """Rows of a class that a sample never goes below."""
 

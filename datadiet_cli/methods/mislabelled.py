@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.confident import blocks, check_probabilities, given_probability
-from datadiet_cli.methods.noise import NORMAL, Noise, fit_noise, posterior
+from datadiet_cli.methods.noise import NORMAL, Noise, fit_noise, isolated, posterior
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Wide = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+ALIKE = 0.1
+"""Share of neighbours that may have the same label as an isolated row: one may be wrong as well."""
 JUDGED_FROM = 5
 """A class with fewer rows is left alone: of a class of one a model knows nothing once that one is held out."""
 
@@ -81,11 +83,14 @@ def knn(probability: Floats, label: Ints, judged: _Judged, neighbours: Ints | No
     """
     if neighbours is None:
         raise ValueError("knn needs the nearest neighbours, which come with probabilities that were worked out here")
+    return _same(label, neighbours)
+
+
+def _same(label: Ints, neighbours: Ints) -> Wide:
     there = (neighbours >= 0) & (label[neighbours] >= 0)
-    same = there & (label[neighbours] == label[:, None])
-    score: Wide = np.ones(len(label))
-    np.divide(same.sum(axis=1), there.sum(axis=1), out=score, where=there.any(axis=1))
-    return score
+    same, count = (there & (label[neighbours] == label[:, None])).sum(axis=1), there.sum(axis=1)
+    share: Wide = np.where(count > 0, same / np.maximum(count, 1), 1.0)
+    return share
 
 
 def self_confidence(probability: Floats, label: Ints, judged: _Judged, neighbours: Ints | None) -> Wide:
@@ -127,7 +132,8 @@ def find_mislabelled(
     and a label is wrong if it is more likely so than right. Method `confident-learning` flags just these; the others
     flag as many, those with the lowest score of their own. It goes on where the confident joint of Northcutt, Jiang
     and Chuang (arXiv:1911.00068, see `confident`) would prune a number of rows for each two classes: where classes
-    overlap without noise it flags fewer, and where labels are mixed up at random it misses fewer.
+    overlap without noise it flags fewer, and where labels are mixed up at random it misses fewer. Where the surest rows
+    show no noise, as with one wrong label in small data, P(true = k | x) decides on those that `noise.isolated` finds.
 
     A label is never flagged in a class of less than 5 rows to learn from, nor in a class that the model tells from
     others no better than chance, as it does when it says the majority of everything; nor the best row of a class.
@@ -137,7 +143,7 @@ def find_mislabelled(
         label: (n,) int64 in [0, K), -1 for none.
         fit: (n,) labelled rows that the noise is learned from; all rows with a label are judged.
         method: one of `RULES`.
-        neighbours: (n, k) int64 rows, -1 for none; `knn` needs them.
+        neighbours: (n, k) int64 rows, -1 for none; `knn` needs them; an isolated label is rare among them.
 
     Raises:
         ValueError: the probabilities are none, or a label or the method does not exist.
@@ -150,12 +156,13 @@ def find_mislabelled(
         raise ValueError(f"a label lies outside of 0 to {classes - 1}")
     learned = np.where(fit, label, -1)
     noise = fit_noise(probability, learned)
-    judged = _judge(noise, probability, label, learned)
     count = np.bincount(learned[learned >= 0], minlength=classes)
-    able = (count >= JUDGED_FROM) & noise.recognised
-    has = label >= 0
-    score = np.clip(RULES[method](probability, label, judged, neighbours), 0, 1)
-    score[~has] = 1
+    able, has = (count >= JUDGED_FROM) & noise.recognised, label >= 0
+    alone = np.zeros(n, dtype=bool) if noise.share else isolated(probability, label, learned) & able[label]
+    if neighbours is not None and alone.any():
+        alone &= _same(label, neighbours) <= ALIKE
+    judged = _judge(noise, probability, label, learned, alone)
+    score = np.where(has, np.clip(RULES[method](probability, label, judged, neighbours), 0, 1), 1.0)
     threshold = _thresholds(score, able[label] & has, judged, label, None if method == BAYES else fit)
     wrong = score < threshold
     given = np.where(has, given_probability(probability, label), np.nan)
@@ -178,11 +185,10 @@ def _thresholds(score: Wide, open_: Bools, judged: _Judged, label: Ints, fit: Bo
     return threshold
 
 
-def _judge(noise: Noise, probability: Floats, label: Ints, learned: Ints) -> _Judged:
+def _judge(noise: Noise, probability: Floats, label: Ints, learned: Ints, alone: Bools) -> _Judged:
     n, classes = probability.shape
     right, other = np.ones(n), np.zeros(n)
-    class_ = np.zeros(n, dtype=np.int64)
-    joint = np.zeros((classes, classes))
+    class_, joint = np.zeros(n, dtype=np.int64), np.zeros((classes, classes))
     # Rows of one label after another, so that sums by label are sums of slices.
     order = np.argsort(label, kind="stable")
     for some in blocks(n, classes):
@@ -192,6 +198,8 @@ def _judge(noise: Noise, probability: Floats, label: Ints, learned: Ints) -> _Ju
         has = own >= 0
         true = posterior(noise, part[has], own[has])
         rows, own, part = rows[has], own[has], part[has]
+        # Whatever the noise is elsewhere, the label of these says nothing.
+        true[alone[rows]] = part[alone[rows]]
         if not len(rows):
             continue
         here = np.arange(len(rows))
@@ -276,9 +284,8 @@ def multi_label(probability: Floats, given: Bools, fit: Bools) -> MultiLabel:
     if probability.shape != given.shape:
         shape = " x ".join(str(size) for size in probability.shape)
         raise ValueError(f"probabilities are {shape}; {n} samples and {classes} classes need {n} x {classes}")
-    missing, superfluous = np.zeros((n, classes), dtype=bool), np.zeros((n, classes), dtype=bool)
-    score = np.ones(n)
-    rate, interval = np.zeros(classes), np.zeros((classes, 2))
+    missing, superfluous = np.zeros((2, n, classes), dtype=bool)
+    score, rate, interval = np.ones(n), np.zeros(classes), np.zeros((classes, 2))
     for class_ in range(classes):
         own = probability[:, class_].astype(np.float64)
         if not ((own >= 0) & (own <= 1)).all():
@@ -289,5 +296,4 @@ def multi_label(probability: Floats, given: Bools, fit: Bools) -> MultiLabel:
         superfluous[:, class_] = found.wrong & given[:, class_]
         score = np.minimum(score, found.score)
         rate[class_], interval[class_] = found.noise_rate, found.interval
-    wrong: Bools = np.asarray((missing | superfluous).any(axis=1))
-    return MultiLabel(wrong, missing, superfluous, score, rate, interval)
+    return MultiLabel(np.asarray((missing | superfluous).any(axis=1)), missing, superfluous, score, rate, interval)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.methods.confident import blocks
+from datadiet_cli.methods.confident import blocks, given_probability
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -27,6 +27,11 @@ LEAST_SHARP = 3.4
 of the true class than it has reason to be."""
 NORMAL = 1.959963984540054
 """Standard errors to either side that take in 95 %."""
+APART, LEAST_APART = 6.0, 0.2
+"""How wide a gap sets a label apart: in mean distances of the less sure half from the median, and at least."""
+TYPICAL = 0.1
+"""Share of the rows of a class that are too unsure: what is no surer to be of that class is not said to be so."""
+_LEAST = 3
 _SPREAD = 0.1
 _PRIOR, _MUTE = 2.0, 1000.0
 _FLOOR = 1e-5
@@ -127,6 +132,40 @@ def sharpened(probability: Floats, power: float) -> Wide:
     out *= (1 - _LIKELY) / out.sum(axis=1, keepdims=True)
     out += _LIKELY / out.shape[1]
     return out
+
+
+def isolated(probability: Floats, label: Ints, learned: Ints) -> Bools:
+    """Rows whose label stands out where classes hardly overlap: for data so small that the surest rows show no noise.
+
+    Such a row is predicted to be of another class, as surely as most rows of that are; and between it and the rows of
+    its own label there is a gap in the probability of that label. Where classes overlap there is none.
+
+    Args:
+        probability: (n, K) float32.
+        label: (n,) int64, -1 for none.
+        learned: (n,) int64, the same, and -1 for a row that says nothing of others.
+    """
+    own = given_probability(probability, label)
+    best, sure = _best(probability)
+    off = (label >= 0) & (own < sure)
+    below, typical = np.full((2, probability.shape[1]), [[-np.inf], [np.inf]])
+    rows = np.flatnonzero(learned >= 0)
+    rows = rows[np.lexsort((own[rows], label[rows]))]
+    for part in np.split(rows, np.flatnonzero(np.diff(label[rows])) + 1) if off.any() and len(rows) else ():
+        below[label[part[0]]], typical[label[part[0]]] = _edges(own[part], off[part])
+    out: Bools = off & (own < below[label]) & (sure >= typical[best])
+    return out
+
+
+def _edges(own: Wide, off: Bools) -> tuple[float, float]:
+    """Below which probability a row stands apart from its class, and from which on it is typical of it; `own` rises."""
+    right = own[~off]
+    if 4 * len(right) < 3 * len(own) or len(right) < _LEAST:
+        return -np.inf, np.inf
+    spread = float(np.median(right) - right[: (len(right) + 1) // 2].mean())
+    wide = max(APART * spread, LEAST_APART)
+    upper = own[: int(off.argmin()) + 1]
+    return float(upper[np.diff(upper, prepend=-np.inf) > wide][-1]) - wide, float(right[int(TYPICAL * len(right))])
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,8 @@ WIDEST = 512
 _NARROWED = 256
 _CORE = 0.75
 _STEPS = 4
+_ROWS_A_PLACE = 10
+"""With fewer rows their covariance would say more about these rows than about others, and be left out."""
 _SHRINKAGE = 0.05
 _SQUASH = 3.0
 _NEAREST = 0.01
@@ -175,7 +177,7 @@ def _concentrated(points: Floats) -> tuple[Floats, Floats]:
             covariance = off.T @ off / len(off)
             usual = np.trace(covariance) / places or 1.0
             # The fewer rows to a place, the less their covariance is to be trusted.
-            shrinkage = min(_SHRINKAGE + places / len(off), 1.0)
+            shrinkage = min(_SHRINKAGE + places / len(off), 1.0) if len(off) >= _ROWS_A_PLACE * places else 1.0
             covariance *= 1 - shrinkage
             covariance[np.diag_indices(places)] += shrinkage * usual
             inverse = np.linalg.inv(covariance)

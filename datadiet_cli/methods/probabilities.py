@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.discriminant import Moments, discriminant, moments, spread
-from datadiet_cli.methods.folds import hashes, nearest, sample, standardised, stratified
+from datadiet_cli.methods.folds import SEQUENTIAL, hashes, nearest, sample, standardised, stratified
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -22,6 +22,8 @@ TREES, FEWER_TREES = 100, 50
 LEAF = 3
 TREE_ROWS = 4000
 """Rows that one tree learns from, at most; drawn anew for each."""
+ROWS_A_CLASS = 4
+"""With fewer rows to a class, on average, there are no trees either."""
 TREE_CLASSES = 200
 """With more classes there are no trees: each keeps a number for every class at every leaf."""
 REFERENCE = 8192
@@ -85,7 +87,7 @@ def out_of_fold(
     order = np.lexsort((label, hashes(x, seed)))
     probability = np.empty((n, classes), dtype=np.float32)
     neighbours = np.full((n, NEAR), -1, dtype=np.int64)
-    trees = ("extra trees",) if classes <= TREE_CLASSES else ()
+    trees = ("extra trees",) if _wants_trees(label[fit], classes) else ()
     members = (f"{NEAR} nearest neighbours", f"{FAR} nearest neighbours", "shrinkage LDA", *trees)
     if not n or not fit.any():
         probability[:] = np.float32(1 / max(classes, 1))
@@ -114,6 +116,11 @@ def _check(x: Floats, label: Ints, fit: Bools, classes: int, folds: int) -> None
         raise ValueError(f"a label lies outside of 0 to {classes - 1}")
     if (label[fit] < 0).any():
         raise ValueError("a row to learn from has no label")
+
+
+def _wants_trees(label: Ints, classes: int) -> bool:
+    """Whether there are few enough classes, and enough rows of them, for trees to tell them apart."""
+    return classes <= TREE_CLASSES and len(label) >= ROWS_A_CLASS * len(np.unique(label))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +171,7 @@ class _Data:
             return rows, out, near
         models: list[Callable[[Ints], NDArray[Any]]] = [self._linear(fold, learned)]
         with threadpool_limits(1):
-            if self.classes <= TREE_CLASSES:
+            if _wants_trees(self.label[self.fold >= 0], self.classes):
                 models.append(self._trees(fold, learned))
             found = self._neighbours(rows, learned)
             near[:, : found.shape[1]] = found[:, :NEAR]
@@ -197,11 +204,13 @@ class _Data:
             max_samples=TREE_ROWS if capped else None,
             random_state=self.seed + fold + 1,
         )
-        forest.fit(self.x[learned], self.label[learned])
+        with SEQUENTIAL:
+            forest.fit(self.x[learned], self.label[learned])
 
         def model(rows: Ints) -> NDArray[Any]:
             out = np.zeros((len(rows), self.classes))
-            out[:, forest.classes_] = forest.predict_proba(self.x[rows])
+            with SEQUENTIAL:
+                out[:, forest.classes_] = forest.predict_proba(self.x[rows])
             return out
 
         return model

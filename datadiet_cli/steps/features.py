@@ -116,6 +116,8 @@ def free_texts_of(dataset: Dataset, columns: Sequence[str] | None, step: str = "
     """
     source = cast(TableSource, dataset.source)
     names = _columns(source, columns, step)
+    if not names:
+        return None
     typed, texts = source.file.typed(names)[dataset.rows], source.file.texts(names)[dataset.rows]
     left_out = cells_of(typed, texts).left_out
     free = [name for name in names if left_out.get(name) == FREE_TEXT]
@@ -141,6 +143,10 @@ def _of_table(
     dataset: Dataset, source: TableSource, encoder: str, columns: Sequence[str] | None, context: Context, step: str
 ) -> Features:
     names = _columns(source, columns, step)
+    if not names:
+        n = len(dataset)
+        nothing: NDArray[np.object_] = np.full(n, None, dtype=object)
+        return Features(np.empty((n, 0), np.float32), np.zeros(n, bool), nothing, None, (), "rows/1: no columns")
     typed, texts = source.file.typed(names)[dataset.rows], source.file.texts(names)[dataset.rows]
     pointers = _pointers(texts, source.path, context)
     plain = [name for name in names if name not in pointers]

@@ -12,8 +12,8 @@ from datadiet_cli.outcome import Action, Verdicts
 def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) -> Verdicts:
     """Turn a drop into a flag where it would take the last sample of a class in a split.
 
-    A sample that shows several classes, as an image does its objects, counts for each. Labels that hardly repeat (more
-    classes than half the samples) are taken for numbers to predict, not for classes.
+    A sample that shows several classes, as an image does its objects, counts for each. Labels of rows that hardly
+    repeat (more classes than half the rows) are taken for numbers to predict, not for classes.
 
     Args:
         dataset: what the step was given.
@@ -24,7 +24,8 @@ def keep_classes(dataset: Dataset, verdicts: Verdicts, rank: NDArray[np.int64]) 
         The verdicts, those that would empty a class changed to `Action.FLAG`, their detail saying so.
     """
     dropped = verdicts.dropped()
-    if not len(dropped) or (not dataset.class_sets and len(dataset.classes) * 2 > len(dataset)):
+    numbers = dataset.kind == "row" and len(dataset.classes) * 2 > len(dataset)
+    if not len(dropped) or numbers:
         return verdicts
     place, label, classes = dataset.memberships()
     # From 0 on: the class before the first is "unlabelled", the split before the first "none".

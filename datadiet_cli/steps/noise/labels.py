@@ -145,8 +145,8 @@ def _action(material: Material, known: Trust | None, found: int, judged: int) ->
 def _distrust(known: Trust, floor: float) -> str:
     """Which figure is too low, and its floor."""
     if known.agreement < floor:
-        return f"models that learned from different samples agree by {known.agreement:.2f} only, less than {floor:g}"
-    return f"models agree with the labels by {known.kappa:.2f} only (kappa), less than {LESS * floor:.2g}"
+        return f"models that learned from different samples agree by {known.agreement:.3f} only, less than {floor:g}"
+    return f"models agree with the labels by {known.kappa:.3f} only (kappa), less than {LESS * floor:.2g}"
 
 
 def _thresholds(found: Mislabelled, wrong: Ints) -> Any:

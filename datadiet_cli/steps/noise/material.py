@@ -99,7 +99,10 @@ class Material:
             return causes
         if self.dataset.kind == "row" or self.measures is None:
             return np.full(len(self.dataset), None, dtype=object)
-        return self.measures.causes
+        causes = self.measures.causes.copy()
+        # A text of no bytes can be read, but so can any other empty file.
+        causes[(causes == None) & (self.dataset.bytes == 0)] = "empty"  # noqa: E711 - elementwise
+        return causes
 
     def in_words(self, cause: str) -> str:
         """A cause code, with what it means."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.encode.cells import TableCells
+from datadiet_cli.encode.cells import TableCells, written
 from datadiet_cli.steps.noise.base import Floats, Ints
 
 NAMED = 3
@@ -13,6 +13,7 @@ NAMED = 3
 USUAL = (0.05, 0.95)
 """Shares of the values between which they are called usual."""
 _RARE = 0.05
+_TIMES = ("date", "day", "time")
 
 
 def columns_of(cells: TableCells) -> list[str]:
@@ -69,13 +70,18 @@ class _Columns:
             return {**told, **self._category(row, column - numbers, self._names[column])}
         value = float(self._cells.numbers[row, column])
         low, high = self._usual[:, column].tolist()
+        form = self._cells.forms[column]
+        if form in _TIMES and np.isfinite([value, low, high]).all():
+            shown = written(np.array([value, low, high]), form)
+            words = f"{self._names[column]} is {shown[0]} (usual {shown[1]} to {shown[2]})"
+            return {**told, "value": shown[0], "usual": shown[1:], "words": words, "strange": not low <= value <= high}
         if np.isnan(value):
             return {**told, "value": None, "words": f"{self._names[column]} is missing", "strange": False}
         return {
             **told,
             "value": value if np.isfinite(value) else str(value),
             "usual": [low, high],
-            "words": f"{self._names[column]} is {value:g} (usual {low:.4g} to {high:.4g})",
+            "words": f"{self._names[column]} is {_plain(value)} (usual {_plain(low)} to {_plain(high)})",
             "strange": not low <= value <= high,
         }
 
@@ -86,6 +92,13 @@ class _Columns:
         value, share = self._cells.category_values[column][code], float(self._shares[column][code])
         words = f"{name} is {value!r} ({share:.1%} of all)"
         return {"value": value, "share": round(share, 6), "words": words, "strange": share < _RARE}
+
+
+def _plain(value: float) -> str:
+    """Five digits at least, and no powers of ten for numbers that people read."""
+    if not np.isfinite(value) or not 1e-4 <= abs(value) < 1e15:
+        return f"{value:g}"
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
 
 
 def by_neighbours(dataset: Dataset, near: Ints) -> tuple[list[Any], list[str | None]]:

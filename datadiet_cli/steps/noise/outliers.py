@@ -5,20 +5,21 @@ from typing import Any
 
 import numpy as np
 
+from datadiet_cli.config.base import percentage
 from datadiet_cli.data.dataset import UNKNOWN
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.outliers import Cells, Found, find_outliers
 from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.features import Features
 from datadiet_cli.steps.noise import oddities
-from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Floats, Ints, divided, gathered, nothing
-from datadiet_cli.steps.noise.material import Material
+from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, divided, gathered, nothing
+from datadiet_cli.steps.noise.material import STEP, Material
 
 MOST = 0.1
-"""With a larger share of the samples odd, that is how the data is: none goes for it."""
+"""With a larger share of the samples odd, that is how the data is; it is said."""
 TIMES_OVERALL, ENOUGH = 3.0, 3
-"""A class so many times as odd as all samples, with so many odd ones, is odd for what it is: none of its samples goes
-for being unlike those of the large classes."""
+"""A class so many times as odd as all samples, with so many odd ones, is odd for what it is; it is said."""
 FEW_NOTES = 3
 
 
@@ -26,8 +27,15 @@ def odd_samples(material: Material) -> Findings:
     """Find outliers among the training samples.
 
     Columns of a table are looked at one by one and together; of all else, the vectors of an encoder.
+
+    Raises:
+        ConfigError: the share of false flags is none that a threshold could be found for.
     """
     settings, dataset = material.settings, material.dataset
+    if not 0 < settings.false_flags < 0.5:
+        raise ConfigError(
+            f"{STEP}: --false-flags: must be above 0% and below 50%, not {percentage(settings.false_flags)}"
+        )
     if (why := material.skipped(settings.outliers, "outliers")) is not None:
         return nothing(notes=[why])
     features = material.features
@@ -38,41 +46,30 @@ def odd_samples(material: Material) -> Findings:
         found = find_outliers(cells.take(members), settings.outliers, settings.false_flags, material.context.seed)
         odd = np.flatnonzero(found.odd)
         counts.append({"of": name, "samples": len(members), "odd": len(odd), "threshold": _number(found.threshold)})
-        goes, said = _goes(material, name, members, odd)
-        notes += said
-        for some, action in ((odd[goes], Action.DROP), (odd[~goes], Action.FLAG)):
-            if len(some):
-                parts.append(_verdicts(material, members, found, some, action))
+        notes += _said(material, name, members, odd)
+        if len(odd):
+            parts.append(_verdicts(material, members, found, odd))
     metrics: dict[str, Any] = {"outlier_groups": counts, "encoder": features.encoder}
     return gathered(parts, metrics=metrics, notes=notes)
 
 
-def _goes(material: Material, name: str | None, members: Ints, odd: Ints) -> tuple[Bools, list[str]]:
-    """Which of the odd samples go, and what is to be said of the others.
-
-    What the columns of a row say is plain; what a vector says is not, and not worth a sample. Nor is it worth a sample
-    that many others are odd in the same way: so is the data, or a class that is rare.
-    """
-    action, dataset = material.settings.outliers_action, material.dataset
-    goes = np.full(len(odd), action == "drop" or (action == "auto" and _has_columns(material.features)))
-    if action != "auto" or not goes.any():
-        return goes, []
-    share = len(odd) / len(members)
+def _said(material: Material, name: str | None, members: Ints, odd: Ints) -> list[str]:
+    """What people should know before odd samples go: that very many are odd, or most of a class that is rare."""
+    dataset = material.dataset
+    share = len(odd) / max(len(members), 1)
     if share > MOST:
         of = "samples" if name is None else f"samples of class {name}"
-        words = f"outliers: {share:.0%} of the {of} are odd, which is how they are; flagged, not dropped"
-        return np.zeros(len(odd), dtype=bool), [words]
+        return [f"outliers: {share:.0%} of the {of} are odd; where so many are, that is how the data is"]
     if material.settings.per_class or not len(dataset.classes) or len(dataset.classes) * 2 > len(dataset):
-        return goes, []
+        return []
     labels = dataset.labels[material.places[members]]
     sizes, counts = (np.bincount(part + 1, minlength=len(dataset.classes) + 1)[1:] for part in (labels, labels[odd]))
     lopsided = (counts >= ENOUGH) & (counts > TIMES_OVERALL * share * sizes)
-    notes = [
+    return [
         f"outliers: {counts[k]:,} of {sizes[k]:,} samples of class {dataset.classes[k]} are odd, far more than of the "
-        "others; flagged, not dropped (--per-class compares within classes)"
+        "others; --per-class compares within classes"
         for k in np.flatnonzero(lopsided).tolist()
-    ]
-    return goes & ~np.append(lopsided, False)[labels[odd]], notes[:FEW_NOTES]
+    ][:FEW_NOTES]
 
 
 def _groups(material: Material, chosen: Ints) -> Iterator[tuple[str | None, Ints]]:
@@ -98,7 +95,7 @@ def _cells(features: Features) -> Cells:
     return Cells(matrix, np.empty((len(matrix), 0), dtype=np.int64))
 
 
-def _verdicts(material: Material, members: Ints, found: Found, odd: Ints, action: Action) -> tuple[Any, Floats]:
+def _verdicts(material: Material, members: Ints, found: Found, odd: Ints) -> tuple[Any, Floats]:
     dataset, features = material.dataset, material.features
     places = material.places[members[odd]]
     spread = max(float(np.ptp(found.score[odd])), 1e-12)
@@ -113,7 +110,7 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints, action
     else:
         evidence, words = oddities.by_neighbours(dataset, near)
     return divided(
-        dataset, places, action, "outlier", certainty,
+        dataset, places, Action(material.settings.outliers_action), "outlier", certainty,
         score=found.score[odd], threshold=found.threshold, witness=witness, detail=words, evidence=evidence,
     )  # fmt: skip
 
