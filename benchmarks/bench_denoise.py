@@ -42,7 +42,7 @@ def everything(data: Path | None, published: Path | None, cleanvision: str) -> l
         Part(
             "bench_quality.py",
             ("--peer", cleanvision),
-            ("--each", "2", "--good", "6", "--rounds", "1"),
+            ("--each", "2", "--good", "20", "--rounds", "1"),
             extras=[Extra("--data", root / name) for name in PICTURES],
         ),
         Part(

@@ -67,9 +67,12 @@ def summary(document: Mapping[str, Any]) -> str:
             lines.append(f"  {'note':<10} {', '.join(idle['settings'])} {verb} no effect on method {idle['method']}")
     removed = figures["removed"]
     share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
-    lines.append(f"  {'removed':<10} {removed:,}{share}, {_difference(before['bytes'], after['bytes'])}")
+    size = f", {_difference(before['bytes'], after['bytes'])}"
     if figures["added"]:
-        lines.append(f"  {'added':<10} {figures['added']:,}")
+        lines.append(f"  {'removed':<10} {removed:,}{share}")
+        lines.append(f"  {'added':<10} {figures['added']:,}{size}")
+    else:
+        lines.append(f"  {'removed':<10} {removed:,}{share}{size}")
     if figures["unreadable"]:
         lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
@@ -84,7 +87,7 @@ def summary(document: Mapping[str, Any]) -> str:
 
 def _difference(before: int, after: int) -> str:
     """What was saved, or what it grew by."""
-    return size_in_words(before - after) if before >= after else f"{size_in_words(after - before)} more"
+    return size_in_words(before - after) if before >= after else f"{size_in_words(after - before)} more in all"
 
 
 def _ending(document: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ def wrong_sets(material: Material) -> Findings:
         probability[:, k] = predicted.probability[:, 1]
         tell(1)
     found = multi_label(probability, given, fit)
-    wrong = np.flatnonzero(found.wrong)
+    # A sample without a label names no class, which is not to say that it shows none.
+    wrong = np.flatnonzero(found.wrong & labelled)
     action, notes = _action(material, len(wrong))
     evidence, words = _told(names, given, probability, found.missing, found.superfluous, wrong)
     verdicts, certainty = divided(
