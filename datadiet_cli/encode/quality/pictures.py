@@ -12,7 +12,7 @@ from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.cached import remembered
 from datadiet_cli.encode.opening import CAUSES, EmptyError, cause_of, opaque, open_picture
-from datadiet_cli.encode.quality import Measures
+from datadiet_cli.encode.quality import Measures, packed, row_type, unpacked
 from datadiet_cli.engine import Engine
 
 MEASURES = ("edge_width", "bright_end", "dark_end", "contrast", "spread", "colour", "side", "elongation")
@@ -32,7 +32,6 @@ FLAT = 3.0
 """Gray levels of standard deviation below which a picture shows nothing that could be sharp, pale or colourful."""
 
 _CAUSES = [None, *CAUSES]
-_ROW = np.dtype([("values", np.float64, (len(MEASURES),)), ("cause", np.uint8)])
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 _SHARPEST = 0.99
 _EDGE, _LEAST = 0.3, 8
@@ -72,12 +71,11 @@ def measure_pictures(
         * ``side``: square root of the number of pixels.
         * ``elongation``: the longer side by the shorter.
     """
-    measures = Measures.blank(len(paths), MEASURES)
     with quiet_libraries():
         found = remembered(
             paths,
             f"picture-quality/{VERSION}/pillow-{PIL.__version__}/{max_pixels}",
-            _ROW.itemsize,
+            row_type(MEASURES).itemsize,
             picture_rows,
             max_pixels,
             cache=cache,
@@ -85,26 +83,12 @@ def measure_pictures(
             chunk=PICTURES_AT_ONCE,
             progress=progress,
         )
-        for positions, packed in found:
-            rows = packed.view(_ROW)[:, 0]
-            measures.causes[positions] = np.array(_CAUSES, dtype=object)[rows["cause"]]
-            for column, name in enumerate(MEASURES):
-                measures.values[name][positions] = rows["values"][:, column]
-    return measures
+        return unpacked(len(paths), MEASURES, _CAUSES, found)
 
 
 def picture_rows(paths: Sequence[str], max_pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Measure some pictures: (k, width) rows, and (k,) bool, which of them to remember."""
-    rows = np.zeros(len(paths), dtype=_ROW)
-    rows["values"] = np.nan
-    keep = np.ones(len(paths), dtype=bool)
-    for i, path in enumerate(paths):
-        try:
-            rows["values"][i] = _measure(path, max_pixels)
-        except Exception as error:  # Pillow's decoders raise anything on damaged bytes
-            cause = cause_of(error)
-            rows["cause"][i], keep[i] = _CAUSES.index(cause), cause != "unreachable"
-    return rows.view(np.uint8).reshape(len(paths), _ROW.itemsize), keep
+    return packed(paths, MEASURES, _CAUSES, lambda path: _measure(path, max_pixels), cause_of)
 
 
 def _measure(path: str, max_pixels: int) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.encode import sounds
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.cached import remembered
-from datadiet_cli.encode.quality import Measures
+from datadiet_cli.encode.quality import Measures, packed, row_type, unpacked
 from datadiet_cli.encode.sounds import CAUSES, LONGEST, RATE, Samples, decoder, resample
 from datadiet_cli.engine import Engine
 
@@ -38,7 +38,6 @@ _PADDING = 1e-6
 _DEEPEST = 2
 
 _CAUSES = (None, *CAUSES)
-_ROW = np.dtype([("values", np.float64, (len(MEASURES),)), ("cause", np.uint8)])
 
 
 def measure_sounds(
@@ -68,37 +67,29 @@ def measure_sounds(
         * ``snr``: decibels from noise to sound, see `signal_to_noise`; NaN for a silent sound and one below 0.2 s.
         * ``silence``: share of the time that is silent or 40 dB below the loudest 20 ms; NaN for a silent sound.
     """
-    measures = Measures.blank(len(paths), MEASURES)
     with quiet_libraries():
         found = remembered(
             paths,
             f"sound-quality/{VERSION}/{decoder()}",
-            _ROW.itemsize,
+            row_type(MEASURES).itemsize,
             sound_rows,
             cache=cache,
             engine=engine,
             chunk=SOUNDS_AT_ONCE,
             progress=progress,
         )
-        for positions, packed in found:
-            rows = packed.view(_ROW)[:, 0]
-            measures.causes[positions] = np.array(_CAUSES, dtype=object)[rows["cause"]]
-            for column, name in enumerate(MEASURES):
-                measures.values[name][positions] = rows["values"][:, column]
-    return measures
+        return unpacked(len(paths), MEASURES, _CAUSES, found)
 
 
 def sound_rows(paths: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Measure some sounds: (k, width) rows, and (k,) bool, which of them to remember."""
-    rows = np.zeros(len(paths), dtype=_ROW)
-    rows["values"] = np.nan
-    keep = np.ones(len(paths), dtype=bool)
-    for i, path in enumerate(paths):
-        try:
-            rows["values"][i] = _measure(path)
-        except sounds.UnreadableSoundError as error:
-            rows["cause"][i], keep[i] = _CAUSES.index(str(error)), str(error) != "unreachable"
-    return rows.view(np.uint8).reshape(len(paths), _ROW.itemsize), keep
+    return packed(paths, MEASURES, _CAUSES, _measure, _cause_of)
+
+
+def _cause_of(error: Exception) -> str:
+    if isinstance(error, sounds.UnreadableSoundError):
+        return str(error)
+    raise error
 
 
 def _measure(path: str) -> tuple[float, ...]:

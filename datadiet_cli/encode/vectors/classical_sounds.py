@@ -47,9 +47,13 @@ class ClassicalSounds:
         log = log_mel(samples, self._mel)
         if log is None or len(log) < _PARTS:
             return None
-        edges = np.linspace(0, len(log), _PARTS + 1).astype(np.int64)
-        course = np.array([log[a:b].mean(axis=0) for a, b in pairwise(edges.tolist())])
-        return np.concatenate([course.ravel(), log.std(axis=0)])
+        return np.concatenate([course_of(log, _PARTS).ravel(), log.std(axis=0)])
+
+
+def course_of(log: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
+    """(parts, bands) means of (frames, bands), part by part."""
+    edges = np.linspace(0, len(log), parts + 1).astype(np.int64)
+    return np.array([log[a:b].mean(axis=0) for a, b in pairwise(edges.tolist())])
 
 
 def log_mel(samples: NDArray[np.float32], mel: NDArray[np.float64]) -> NDArray[np.float64] | None:

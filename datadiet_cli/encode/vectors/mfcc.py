@@ -1,11 +1,9 @@
 """What a sound says rather than how it was recorded: a few numbers for the envelope of its spectrum, part by part."""
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.encode.vectors.classical_sounds import log_mel, mel_bands
+from datadiet_cli.encode.vectors.classical_sounds import course_of, log_mel, mel_bands
 
 _NUMBERS = 13
 _PARTS = 5
@@ -33,8 +31,7 @@ class Mfcc:
         log = log_mel(samples, self._mel)
         if log is None or len(log) < _PARTS:
             return None
-        edges = np.linspace(0, len(log), _PARTS + 1).astype(np.int64)
-        course = np.array([log[a:b].mean(axis=0) for a, b in pairwise(edges.tolist())])
+        course = course_of(log, _PARTS)
         coefficients: NDArray[np.float64] = course @ _cosines(course.shape[1])
         return coefficients.ravel()
 
