@@ -36,7 +36,7 @@ def evaluate(
         figures: in samples, by metric.
         total: samples of the input, of which shares are taken.
         max_removed: the largest share that may go.
-        check: whether nothing may go, unless `max_removed` says how much may.
+        check: whether nothing may go or change, unless `max_removed` says how much may go.
         expect: further limits by metric.
     """
     gates = []
@@ -45,7 +45,8 @@ def evaluate(
         share = removed / max(total, 1)
         gates.append(Gate("max_removed", f"<= {percentage(max_removed)}", share, share <= max_removed))
     elif check:
-        gates.append(Gate("check", "== 0", removed, removed == 0))
+        changed = sum(figures[name] for name in ("removed", "added", "relabelled", "imputed"))
+        gates.append(Gate("check", "== 0", changed, changed == 0))
     for metric, expectation in expect.items():
         value = figures[metric] / max(total, 1) if expectation.is_share else figures[metric]
         gates.append(Gate(metric, str(expectation), value, expectation.holds(value)))

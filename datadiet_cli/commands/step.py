@@ -113,7 +113,9 @@ def _tell_people(result: Result, request: Request, manner: Manner) -> None:
             say(verdict_line(row))
     say(summary(result.report()))
     if result.exit_code == ExitCode.UNREADABLE and not manner.verbose:
-        rows = [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"]
+        found = [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"]
+        # Of what several steps say of a sample, the last holds.
+        rows = list({row["id"]: row for row in found}.values())
         for row in rows[:NAMED]:
             say(verdict_line(row))
         if len(rows) > NAMED:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.denoise import Denoise
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.outcome import FIGURES, Action, Changes, Outcome, Verdicts, unique
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.noise.base import Findings
@@ -42,6 +43,7 @@ def run(dataset: Dataset, settings: Denoise, context: Context) -> Outcome:
         InputError: a named column does not exist, or a file of probabilities does not fit.
         MissingExtraError: what reads or encodes the samples is not installed.
     """
+    _refuse_idle(dataset, settings)
     material = Material(dataset, settings, context)
     parts: list[Findings] = []
     # Scaling, which is no search for noise, has a setting of its own.
@@ -64,6 +66,21 @@ def run(dataset: Dataset, settings: Denoise, context: Context) -> Outcome:
     changes = Changes(cells=_of_kept(findings), labels=findings.labels)
     metrics = {**_counts(findings.verdicts), **findings.metrics, "notes": list(findings.notes)}
     return Outcome(findings.verdicts, metrics, changes=changes, brakes=brakes, artefacts=findings.artefacts)
+
+
+def _refuse_idle(dataset: Dataset, settings: Denoise) -> None:
+    """Say so where a setting for the cells of tables is given for files."""
+    if dataset.kind == "row":
+        return
+    given = {
+        "missing": settings.missing != "keep",
+        "standardise": settings.standardise != "none",
+        "ranges": settings.ranges is not None,
+        "allowed": settings.allowed is not None,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ConfigError(f"denoise: --{name} is for the cells of a table, and {dataset.source.path} is a folder")
 
 
 def _joined(parts: list[Findings]) -> Findings:

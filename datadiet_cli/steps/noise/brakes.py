@@ -12,6 +12,8 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.outcome import Action, Brake, Verdicts
 from datadiet_cli.steps.noise.base import Findings, Floats, Ints
 
+SHOWN = 5
+"""Limits that are told one by one, the overall one first."""
 LEAVES = (Action.DROP, Action.RELABEL)
 """Actions after which a class has a sample less."""
 
@@ -25,14 +27,18 @@ def braked(dataset: Dataset, settings: Denoise, findings: Findings) -> tuple[Fin
     """
     broken = list(_broken(dataset, settings, findings.verdicts))
     if not broken or settings.on_limit == "fail":
-        return findings, [brake for brake, _, _ in broken]
+        more = [f"{len(broken) - SHOWN:,} more limits of classes are broken"] if len(broken) > SHOWN else []
+        said = replace(findings, notes=(*findings.notes, *more))
+        return said, [brake for brake, _, _ in broken[:SHOWN]]
     verdicts = findings.verdicts
-    notes = list(findings.notes)
+    reached: list[str] = []
     while broken:
         brake, members, most = broken[0]
         verdicts = _capped(dataset, verdicts, findings.certainty, members, most, brake.name.partition(" ")[0])
-        notes.append(f"{brake.name} {brake.limit}: only the surest go")
+        reached.append(f"{brake.name} {brake.limit}: only the surest go")
         broken = list(_broken(dataset, settings, verdicts))
+    more = [f"and {len(reached) - SHOWN:,} limits of other classes"] if len(reached) > SHOWN else []
+    notes = [*findings.notes, *reached[:SHOWN], *more]
     stays = set(verdicts.sample[verdicts.action == Action.RELABEL].tolist())
     labels = {row: name for row, name in findings.labels.items() if row in stays}
     return replace(findings, verdicts=verdicts, notes=tuple(notes), labels=labels), []

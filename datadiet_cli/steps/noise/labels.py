@@ -76,7 +76,7 @@ def _wrong_classes(material: Material) -> Findings:
         label = dataset.labels[places].astype(np.int64)
         fit = (label != UNKNOWN) & dataset.training[places]
         if not fit.any():
-            return nothing(notes=["labels: no training sample has both a label and features"])
+            return nothing(notes=[material.featureless])
         tell = context.progress("predicting labels", settings.folds)
         predicted = out_of_fold(
             x, label, fit, classes, folds=settings.folds, seed=context.seed, workers=context.engine.workers
@@ -109,7 +109,10 @@ def _wrong_classes(material: Material) -> Findings:
     return Findings(
         verdicts,
         certainty,
-        {"labels": {"by": method, "probabilities": source, **_metrics(material, found, known)}},
+        {
+            "labels": {"by": method, "probabilities": source, **_metrics(material, found, known)},
+            **(material.told if known is not None else {}),
+        },
         notes,
         labels=_new_labels(verdicts, suggested),
         artefacts=weights_file(

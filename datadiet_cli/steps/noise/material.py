@@ -1,7 +1,7 @@
 """What the families of noise work on: the samples that are left, as numbers."""
 
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,22 @@ class Material:
         mask = np.zeros(len(self.dataset), dtype=bool)
         mask[self.places] = True
         return features_of(self.dataset.keep(mask), self.settings.encoder, self.settings.columns, self.context, STEP)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Figures about the features: what made them, and the columns that say nothing, each with the reason."""
+        cells = self.features.cells
+        left_out = {"columns_left_out": dict(cells.left_out)} if cells is not None and cells.left_out else {}
+        return {"encoder": self.features.encoder, **left_out}
+
+    @property
+    def featureless(self) -> str:
+        """Why no label can be judged."""
+        cells = self.features.cells
+        if cells is None or self.features.matrix.shape[1] or not cells.left_out:
+            return "labels: no training sample has both a label and features"
+        named = ", ".join(f"{name} ({why})" for name, why in list(cells.left_out.items())[:3])
+        return f"labels: no column tells samples apart: {named}"
 
     def skipped(self, setting: str, family: str) -> str | None:
         """Why a family has nothing to look at, unless the user asked for it by name."""

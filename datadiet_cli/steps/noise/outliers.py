@@ -49,7 +49,7 @@ def odd_samples(material: Material) -> Findings:
         notes += _said(material, name, members, odd)
         if len(odd):
             parts.append(_verdicts(material, members, found, odd))
-    metrics: dict[str, Any] = {"outlier_groups": counts, "encoder": features.encoder}
+    metrics: dict[str, Any] = {"outlier_groups": counts, **material.told}
     return gathered(parts, metrics=metrics, notes=notes)
 
 

@@ -60,7 +60,7 @@ def wrong_quantities(material: Material, numbers: Floats) -> Findings:
     target = numbers[places]
     fit = ~np.isnan(target) & dataset.training[places]
     if not fit.any():
-        return nothing(notes=["labels: no training sample has both a label and features"])
+        return nothing(notes=[material.featureless])
     found = find_odd_targets(
         features.matrix[left], target, fit, folds=settings.folds, seed=context.seed, workers=context.engine.workers
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from datadiet_cli.config.denoise import Denoise
 from datadiet_cli.config.pairs import bounds, choices
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.steps.noise.row_columns import Bools, Column, as_numbers
 
 _LONGEST = 60
@@ -53,10 +54,18 @@ def rules_of(settings: Denoise) -> list[Rule]:
 
 
 def broken(rules: Sequence[Rule], columns: Mapping[str, Column]) -> Iterator[Broken]:
-    """The impossible cells by each rule; missing ones never are."""
+    """The impossible cells by each rule; missing ones never are.
+
+    Raises:
+        ConfigError: a range is given for a column of words.
+    """
     for rule in rules:
         column = columns[rule.column]
         cells = column.known & rule.broken(column)
+        if rule.flag == "--ranges" and column.known.any() and np.isnan(as_numbers(column.plain)[column.known]).all():
+            raise ConfigError(
+                f"denoise: --ranges {rule.column}: none of its cells is a number; use --allowed for words"
+            )
         wrong = column.plain.gather(np.flatnonzero(cells))
         texts, numbers = wrong.to_list(), ~np.isnan(as_numbers(wrong))
         words = [rule.why(text, number) for text, number in zip(texts, numbers.tolist(), strict=True)]

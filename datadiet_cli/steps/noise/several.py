@@ -27,7 +27,7 @@ def wrong_sets(material: Material) -> Findings:
     labelled = dataset.labels[places] != UNKNOWN
     fit = labelled & dataset.training[places]
     if not fit.any():
-        return nothing(notes=["labels: no training sample has both a label and features"])
+        return nothing(notes=[material.featureless])
     probability = np.zeros(given.shape, dtype=np.float32)
     tell = context.progress("predicting labels", len(names))
     for k in range(len(names)):
