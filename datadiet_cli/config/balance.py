@@ -37,7 +37,7 @@ class Balance(Settings):
         None, min_length=1, description="Name of a new column that says which rows were made, and of which, in a table."
     )
     augment: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="What may be done to a copy, such as flip, rotate, crop, colour, noise; all if not given."
+        None, description="What may be done to a copy, such as rotate, crop, colour, noise; all but flip if not given."
     )
     neighbours: int = Field(5, ge=1, le=1000, description="Neighbours among which a new row is made.")
     columns: Names = Field(

@@ -86,7 +86,7 @@ class Denoise(Settings):
         description="What turns samples into vectors: auto is classical; a pretrained one, or a .pt2 file.",
     )
     min_trust: Share = Field(
-        0.6,
+        0.67,
         description="How well features must tell classes apart; below it wrong labels are flagged only.",
     )
     max_dropped: Share | None = Field(

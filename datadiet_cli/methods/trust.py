@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-AGREEMENT = 0.6
+AGREEMENT = 0.67
 """Floor of the agreement of models that learned from different rows."""
 LESS = 0.7
 """Agreement with the labels given, of which some may be wrong, need only be so much of that floor."""

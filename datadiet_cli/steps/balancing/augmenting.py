@@ -8,7 +8,7 @@ import numpy as np
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.data.table import TableSource
-from datadiet_cli.encode.augment import UnchangedError, UnreadableError, augment, describe, recipe, text_cell
+from datadiet_cli.encode.augment import ALLOWED, UnchangedError, UnreadableError, augment, describe, recipe, text_cell
 from datadiet_cli.encode.cells import FREE_TEXT, cells_of
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.steps.balancing.base import STEP, Ints, Task
@@ -62,7 +62,9 @@ def augmented_files(task: Task, parents: Ints) -> list[Made | None]:
 
 
 def _recipe(task: Task, kind: str, number: int, skipped: int) -> dict[str, Any]:
-    return recipe(kind, task.context.seed, number + skipped, task.settings.augment)
+    # A mirrored digit, letter or left hand is another one: that is for the user to allow.
+    operations = task.settings.augment or [name for name in ALLOWED[kind] if name != "flip"]
+    return recipe(kind, task.context.seed, number + skipped, operations)
 
 
 def _try(

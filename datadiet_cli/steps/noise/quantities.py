@@ -35,7 +35,9 @@ def quantities_of(dataset: Dataset, task: str) -> Floats | None:
             raise ConfigError(f"{STEP}: task regression needs labels that are numbers, not {wrong!r}") from None
         return None
     labelled = int((dataset.labels != UNKNOWN).sum())
-    if task == "auto" and (len(dataset.classes) <= MANY or labelled > FEW_EACH * len(dataset.classes)):
+    whole = bool((values[:-1] == np.floor(values[:-1])).all())
+    # Many different numbers are quantities if they hardly repeat, or if there are parts of a whole among them.
+    if task == "auto" and (len(dataset.classes) <= MANY or (whole and labelled > FEW_EACH * len(dataset.classes))):
         return None
     return values[dataset.labels]
 
