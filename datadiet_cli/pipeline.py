@@ -31,13 +31,13 @@ from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.build import (
     Report,
-    StepResult,
     forget_report,
     report_path,
     summarise,
     write_artefacts,
     write_report,
 )
+from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.resume import Memory, key_of
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes

@@ -17,40 +17,18 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
-from datadiet_cli.outcome import FIGURES, FOREIGN, Action, Outcome, Verdicts, unique
+from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
 from datadiet_cli.report import comparisons
+from datadiet_cli.report.verdicts import Rows, StepResult, names_of
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
 ARTEFACTS = (".weights.csv", ".class_weights.json", ".transform.json")
 """Ends of the names of files that steps may want beside OUTPUT."""
 PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """A step and what came of it.
-
-    Attributes:
-        name: the step.
-        settings: its effective settings.
-        samples_in: samples it was given.
-        outcome: its verdicts and metrics.
-        seconds: wall time.
-        after: the dataset that it left.
-        resumed: whether the outcome was remembered from an earlier run.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    samples_in: int
-    outcome: Outcome
-    seconds: float
-    after: Dataset
-    resumed: bool = False
 
 
 def report_path(output: str) -> str:
@@ -130,7 +108,7 @@ class Report:
             "gates": [gate.as_json() for gate in self.gates],
             "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
             "verdicts_file": None,
-            "verdicts": _Rows(self.after, self.results),
+            "verdicts": Rows(self.after, self.results),
             "artefacts": sorted(self.artefacts),
             "environment": environment(),
             "run": {
@@ -153,7 +131,7 @@ class Report:
         if len(self.results) != 2 or outcome.comparisons is None or self.command == "rethreshold":
             return None
         past = outcome.comparisons
-        names = [_names(self.before, outcome, codes) for codes in (past.sample, past.other)]
+        names = [names_of(self.before, outcome, codes) for codes in (past.sample, past.other)]
         return comparisons.told(past, [str(name) for name in names[0]], names[1])
 
 
@@ -200,92 +178,10 @@ def _step(result: StepResult) -> dict[str, Any]:
     }
 
 
-class _Rows:
-    """Verdicts of all steps as rows, made when asked for."""
-
-    def __init__(self, after: Dataset, results: Sequence[StepResult]) -> None:
-        # The last source knows every sample there ever was, those that were made among them.
-        self._dataset, self._results = after, results
-
-    def columns(self) -> dict[str, list[Any]]:
-        """The table of verdicts, a list each column."""
-        table: dict[str, list[Any]] = {name: [] for name in VERDICT_COLUMNS}
-        for number, result in enumerate(self._results):
-            verdicts = result.outcome.verdicts
-            table["step"] += [result.name] * len(verdicts)
-            table["step_number"] += [number] * len(verdicts)
-            table["id"] += self._dataset.source.ids(verdicts.sample)
-            table["action"] += map(str, verdicts.action)
-            table["reason"] += verdicts.reason.tolist()
-            table["score"] += _numbers(verdicts.score)
-            table["threshold"] += _numbers(verdicts.threshold)
-            table["witness"] += _names(self._dataset, result.outcome, verdicts.witness)
-            table["detail"] += verdicts.detail.tolist()
-            table["evidence"] += verdicts.evidence.tolist()
-        return table
-
-    def frame(self) -> "pl.DataFrame":
-        """The table of verdicts for a Parquet file."""
-        import polars as pl
-
-        parts = []
-        for number, result in enumerate(self._results):
-            verdicts = result.outcome.verdicts
-            columns = [
-                _text(self._dataset.source.ids(verdicts.sample)).alias("id"),
-                pl.Series("action", verdicts.action.tolist(), dtype=pl.String),
-                pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
-                pl.Series("score", verdicts.score).fill_nan(None),
-                pl.Series("threshold", verdicts.threshold).fill_nan(None),
-                _text(_names(self._dataset, result.outcome, verdicts.witness)).alias("witness"),
-                pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
-                _text([e if e is None else json.dumps(e) for e in verdicts.evidence.tolist()]).alias("evidence"),
-            ]
-            step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
-            parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
-        return pl.concat(parts)
-
-    def listed(self) -> list[dict[str, Any]]:
-        """The verdicts as JSON objects."""
-        columns = self.columns()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _names(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> list[str | None]:
-    """The names of samples of INPUT and of others, None for no sample."""
-    inside = codes >= 0
-    if inside.all():
-        return list(before.source.ids(codes))
-    names: list[str | None] = [None] * len(codes)
-    for position, name in zip(np.flatnonzero(inside), before.source.ids(codes[inside]), strict=True):
-        names[position] = name
-    for place in np.flatnonzero(codes <= FOREIGN).tolist():
-        names[place] = outcome.foreign[FOREIGN - int(codes[place])]
-    return names
-
-
-VERDICT_COLUMNS = (
-    "step",
-    "step_number",
-    "id",
-    "action",
-    "reason",
-    "score",
-    "threshold",
-    "witness",
-    "detail",
-    "evidence",
-)
-
-
-def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [None if value != value else value for value in values.tolist()]
-
-
 def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[str, Any]]:
     """All verdicts of a document as JSON objects, from wherever they are: it may name a file beside OUTPUT's report."""
     rows = document["verdicts"]
-    if isinstance(rows, _Rows):
+    if isinstance(rows, Rows):
         return rows.listed()
     if document["verdicts_file"] is not None and output is not None:
         import polars as pl
@@ -319,11 +215,11 @@ def write_report(output: str, document: Mapping[str, Any]) -> None:
         sidecar = _compared_path(output)
         write_atomically(sidecar, comparisons.to_parquet(block["pairs"]))
         document = {**document, "comparisons": {**block, "pairs": [], "file": os.path.basename(sidecar)}}
-    if isinstance(rows, _Rows) and document["verdicts_count"] > INLINE_VERDICTS:
+    if isinstance(rows, Rows) and document["verdicts_count"] > INLINE_VERDICTS:
         sidecar = _sidecar_path(output)
-        write_atomically(sidecar, _parquet(rows))
+        write_atomically(sidecar, rows.parquet())
         document = {**document, "verdicts": [], "verdicts_file": os.path.basename(sidecar)}
-    elif isinstance(rows, _Rows):
+    elif isinstance(rows, Rows):
         document = {**document, "verdicts": rows.listed()}
     write_atomically(report_path(output), json.dumps(document, indent=2).encode("ascii") + b"\n")
 
@@ -340,22 +236,3 @@ def forget_report(output: str) -> None:
     for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-
-
-def _parquet(rows: _Rows) -> bytes:
-    from io import BytesIO
-
-    buffer = BytesIO()
-    rows.frame().write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def _text(values: Sequence[str | None]) -> "pl.Series":
-    r"""A column of text. Parquet holds UTF-8; bytes of a name that are not become \\udcXX, as in the JSON."""
-    import polars as pl
-
-    try:
-        return pl.Series(values, dtype=pl.String)
-    except UnicodeEncodeError:
-        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
-        return pl.Series(escaped, dtype=pl.String)

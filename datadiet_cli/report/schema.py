@@ -3,8 +3,9 @@
 from typing import Any
 
 from datadiet_cli.outcome import FIGURES, Action
-from datadiet_cli.report.build import REPORT_VERSION, VERDICT_COLUMNS
+from datadiet_cli.report.build import REPORT_VERSION
 from datadiet_cli.report.comparisons import COLUMNS
+from datadiet_cli.report.verdicts import VERDICT_COLUMNS
 
 _DONE = ("added", "relabelled", "imputed", "flagged")
 _COUNT = {"type": "integer", "minimum": 0}
