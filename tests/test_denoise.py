@@ -112,6 +112,15 @@ class TestTables:
         assert abs(values.mean()) < 1e-6
         assert abs(values.std() - 1) < 0.02
 
+    def test_files_of_such_names_that_no_run_made_stay(self, people, tmp_path, datadiet: Cli):
+        (tmp_path / "out.csv.weights.csv").write_text("mine")
+        arguments = ("denoise", people, tmp_path / "out.csv", *ONLY_INVALID, "--label", "class")
+        assert datadiet(*arguments, "--missing", "mean").code == 0
+        assert (tmp_path / "out.csv.transform.json").exists()
+        assert datadiet(*arguments, "--force").code == 0
+        assert not (tmp_path / "out.csv.transform.json").exists(), "it says nothing of the new output"
+        assert (tmp_path / "out.csv.weights.csv").read_text() == "mine"
+
     def test_an_artefact_that_is_gone_is_made_again(self, people, tmp_path, datadiet: Cli):
         arguments = ("denoise", people, tmp_path / "out.csv", *ONLY_INVALID, "--missing", "mean", "--label", "class")
         assert datadiet(*arguments).code == 0

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
 from datadiet_cli.report import comparisons
 from datadiet_cli.report.verdicts import Rows, StepResult, names_of
-
-if TYPE_CHECKING:
-    pass
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
@@ -230,9 +227,19 @@ def write_artefacts(output: str, artefacts: Mapping[str, bytes]) -> None:
         write_atomically(output.rstrip("/") + ending, content)
 
 
+def _artefacts_of(output: str) -> list[str]:
+    """The artefacts that the report of OUTPUT names: any other file of such a name is somebody else's."""
+    try:
+        with open(report_path(output), "rb") as file:
+            named = json.load(file)["artefacts"]
+        return [ending for ending in ARTEFACTS if ending in named]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
-    beside = [output.rstrip("/") + ending for ending in ARTEFACTS]
+    beside = [output.rstrip("/") + ending for ending in _artefacts_of(output)]
     for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
