@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from datadiet_cli.errors import ConfigError, DatadietError, ExitCode
+from datadiet_cli.errors import ConfigError, DatadietError, ExitCode, interruption
 
 
 class _TerminatedError(BaseException):
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> int:
     try:
         code = _dispatch(arguments)
     except _TerminatedError:
-        return _say("terminated; nothing was published", ExitCode.TERMINATED)
+        return _say("; ".join(["terminated; nothing was published", *interruption]), ExitCode.TERMINATED)
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
     except Exception:
         return _bug(arguments)
     if code == ExitCode.INTERRUPTED:
-        return _say("interrupted; nothing was published", code)
+        return _say("; ".join(["interrupted; nothing was published", *interruption]), code)
     return code
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datadiet_cli.data.changed import NewFile, free_names, relabelled, with_cells, with_files
+from datadiet_cli.data.changed import NewFile, free_names, relabelled, with_cells, with_files, without_columns
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.quiet import quiet_libraries
@@ -61,9 +61,10 @@ class Workshop:
         if changes.labels:
             dataset = relabelled(dataset, changes.labels)
         if not isinstance(dataset.source, FolderSource):
-            if not (changes.cells or changes.columns or changes.additions):
-                return dataset
-            return with_cells(dataset, changes.cells, changes.columns, [a.template for a in changes.additions])
+            if changes.cells or changes.columns or changes.additions:
+                templates = [addition.template for addition in changes.additions]
+                dataset = with_cells(dataset, changes.cells, changes.columns, templates, changes.new_features)
+            return without_columns(dataset, changes.dropped_columns) if changes.dropped_columns else dataset
         if not changes.additions:
             return dataset
         tell = progress("making samples", len(changes.additions))
@@ -91,6 +92,12 @@ class Workshop:
                 contents[i] = self._new_file(endings[i])
                 tasks.append((path, addition.recipe, contents[i]))
         return [NewFile(*made) for made in zip(templates, names, contents, strict=True)], tasks
+
+    def new_folder(self) -> str:
+        """A folder to make something in; it is gone when the run ends."""
+        path = self._new_file("")
+        os.mkdir(path)
+        return path
 
     def _new_file(self, ending: str) -> str:
         if self._room is None:

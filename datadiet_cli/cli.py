@@ -81,15 +81,25 @@ def _datadiet(
     pass
 
 
+_INPUT: dict[str, tuple[str, str]] = {
+    "dataset": ("INPUT", "The dataset: a folder or a table."),
+    "model": ("INPUT", "The dataset to learn from: a folder or a table."),
+    "report": ("AFTER", "The dataset as it is now; not given where two models are compared."),
+}
+_OUTPUT: dict[str, tuple[str, str]] = {
+    "dataset": ("OUTPUT", "The pruned copy, in the same layout."),
+    "model": ("MODEL_DIR", "The folder for the model."),
+    "report": ("REPORT.json", "The report to write; none if not given."),
+}
+
+
 def _register(name: str, summary: str) -> None:
     """Add a step as a subcommand; its signature is a command line's share plus a flag for each setting."""
-    model = settings_of(name)
+    model, product = settings_of(name), STEPS[name].product
 
     def command(
-        input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
-        output: Annotated[
-            str | None, typer.Argument(help="The pruned copy, in the same layout.", show_default=False)
-        ] = None,
+        input: Any = _argument(*_INPUT[product], required=product != "report"),
+        output: Any = _argument(*_OUTPUT[product], required=False),
         config: Config = None,
         **flags: Any,
     ) -> int:
@@ -98,8 +108,13 @@ def _register(name: str, summary: str) -> None:
         manner, settings = _divide(flags)
         return run_step(name, input, output, config, settings, manner)
 
+    command.__annotations__ |= {"input": str if product != "report" else str | None, "output": str | None}
     _with_flags(command, model, Common)
     app.command(name, help=f"{summary}.", epilog=EPILOG)(command)
+
+
+def _argument(metavar: str, help: str, *, required: bool) -> Any:
+    return typer.Argument(... if required else None, metavar=metavar, help=help, show_default=False)
 
 
 def _with_flags(command: Callable[..., int], *models: Any) -> None:
@@ -162,6 +177,49 @@ app.command(
 )(_rethreshold)
 
 
+# The common settings that say how INPUT is read; the others have no meaning for a look.
+_LOOK = {"label", "split", "id_column", "encoding", "delimiter", "header", "max_pixels", "follow_symlinks", "workers"}
+
+
+def _apply(
+    transform: Annotated[
+        str, typer.Argument(help="The .transform.json that stands beside an OUTPUT.", show_default=False)
+    ],
+    input: Annotated[str, typer.Argument(metavar="NEW_DATA", help="A folder or a table.", show_default=False)],
+    output: Annotated[str | None, typer.Argument(help="The copy, treated in the same way.", show_default=False)] = None,
+    **flags: Any,
+) -> int:
+    from datadiet_cli.commands.apply import apply
+
+    manner, settings = _divide(flags)
+    return apply(transform, input, output, settings, manner)
+
+
+_with_flags(_apply, Common)
+app.command(
+    "apply", help="Do to new data what denoise or select-features learned from other data before.", epilog=EPILOG
+)(_apply)
+
+
+def _predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL_DIR", help="A model of train.", show_default=False)],
+    input: Annotated[str, typer.Argument(help="The samples: a folder or a table.", show_default=False)],
+    output: Annotated[
+        str, typer.Argument(metavar="OUT.csv", help="The table to write; - for stdout.", show_default=False)
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.csv if it exists.")] = False,
+    quiet: Quiet = False,
+    **flags: Any,
+) -> int:
+    from datadiet_cli.commands.predict import predict
+
+    return predict(model, input, output, given(flags), force=force, quiet=quiet)
+
+
+_set_signature(_predict, [parameter for parameter in options(Common) if parameter.name in _LOOK | {"device", "engine"}])
+app.command("predict", help="Say what a trained model makes of each sample: its class, or number.")(_predict)
+
+
 @app.command(
     "baseline", help="Write down the findings of a report as accepted; --baseline FILE then leaves them alone."
 )
@@ -187,10 +245,6 @@ def _cache(
     from datadiet_cli.commands.cache import clear, info
 
     return info(os.environ, json=json) if what == "info" else clear(os.environ)
-
-
-# The common settings that say how INPUT is read; the others have no meaning for a look.
-_LOOK = {"label", "split", "id_column", "encoding", "delimiter", "header", "max_pixels", "follow_symlinks", "workers"}
 
 
 def _inspect(

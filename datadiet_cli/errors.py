@@ -44,3 +44,7 @@ class ConfigError(DatadietError):
 
 class MissingExtraError(DatadietError):
     """An optional dependency is missing; the message names the extra and the step that wanted it."""
+
+
+interruption: list[str] = []
+"""What people should be told after Ctrl-C, besides that nothing was published: how to go on."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from datadiet_cli.config.base import percentage
-from datadiet_cli.config.pipeline import Expectation
+from datadiet_cli.config.pipeline import RATES, Expectation
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Gate:
 
 
 def evaluate(
-    figures: Mapping[str, int],
+    figures: Mapping[str, float],
     total: int,
     *,
     max_removed: float | None,
@@ -33,7 +33,7 @@ def evaluate(
     """Hold the figures of a run against the conditions.
 
     Args:
-        figures: in samples, by metric.
+        figures: by metric, in samples or as shares.
         total: samples of the input, of which shares are taken.
         max_removed: the largest share that may go.
         check: whether nothing may go or change, unless `max_removed` says how much may go.
@@ -45,9 +45,10 @@ def evaluate(
         share = removed / max(total, 1)
         gates.append(Gate("max_removed", f"<= {percentage(max_removed)}", share, share <= max_removed))
     elif check:
-        changed = sum(figures[name] for name in ("removed", "added", "relabelled", "imputed"))
+        changed = sum(figures[name] for name in ("removed", "added", "relabelled", "imputed", "columns_dropped"))
         gates.append(Gate("check", "== 0", changed, changed == 0))
     for metric, expectation in expect.items():
-        value = figures[metric] / max(total, 1) if expectation.is_share else figures[metric]
+        of_samples = expectation.is_share and metric not in RATES
+        value = figures[metric] / max(total, 1) if of_samples else figures[metric]
         gates.append(Gate(metric, str(expectation), value, expectation.holds(value)))
     return gates

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.columns import ColumnVerdict, Transform
+
 FIGURES: Mapping[str, tuple[str, ...]] = {
     "unreadable": ("unreadable",),
     "conflicts": ("conflict", "conflict-minority"),
@@ -191,30 +193,36 @@ class Changes:
         columns: new columns, in order, for tables only; rows that are not named have an empty cell.
         additions: new samples. The i-th gets the row that follows the last row of the source by i; `cells` and
             `columns` may speak of it.
+        dropped_columns: columns that go, for tables only.
+        new_features: those of `columns` that say what a row is like, as the other features do.
     """
 
     cells: Cells = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     columns: Cells = field(default_factory=dict)
     additions: Sequence[Addition] = ()
+    dropped_columns: Sequence[str] = ()
+    new_features: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.cells or self.labels or self.columns or self.additions)
+        return bool(self.cells or self.labels or self.columns or self.additions or self.dropped_columns)
 
 
 @dataclass(frozen=True)
 class Brake:
-    """A limit of a step that was broken: the run fails and publishes nothing.
+    """A limit of a step; if it was broken the run fails and publishes nothing.
 
     Attributes:
         name: the setting, with what it is about: ``max_dropped_per_class (cat)``.
         limit: in words, such as ``<= 30%``.
         value: what was met: a share where the limit has a %, else a number of samples.
+        passed: whether it held.
     """
 
     name: str
     limit: str
     value: float
+    passed: bool = False
 
 
 @dataclass(frozen=True)
@@ -229,8 +237,13 @@ class Outcome:
         foreign: names of samples outside INPUT that verdicts speak of; see `FOREIGN`.
         comparisons: what the decisions rest on, if it can be told in full.
         changes: what becomes of samples that are not dropped.
-        brakes: limits of the step that were broken.
+        brakes: limits of the step, those that were broken and others worth telling.
         artefacts: further files to stand beside OUTPUT: the end of the name (``.weights.csv``) -> content.
+        folders: further folders to stand beside OUTPUT: the end of the name -> where the folder was made.
+        columns: a verdict for every column that the step looked at.
+        transform: what it learned that can be done to new data.
+        figures: shares for gates, such as the accuracy, by name; see `config.pipeline.Metric`.
+        timings: what was timed, which differs from run to run: JSON values.
     """
 
     verdicts: Verdicts
@@ -240,6 +253,11 @@ class Outcome:
     changes: Changes = field(default_factory=Changes)
     brakes: Sequence[Brake] = ()
     artefacts: Mapping[str, bytes] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+    columns: Sequence[ColumnVerdict] = ()
+    transform: Transform | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, Any] = field(default_factory=dict)
 
     def with_names(self, names: Sequence[str]) -> "Outcome":
         """The same with codes renumbered so that only names that are spoken of are kept.

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from datadiet_cli.columns import ColumnVerdict, Transform
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.encode.cache import cache_folder
 from datadiet_cli.outcome import Action, Addition, Brake, Changes, Comparisons, Outcome, Verdicts
@@ -58,8 +59,8 @@ class Memory:
         return outcome
 
     def store(self, key: str, outcome: Outcome) -> None:
-        """Store an outcome; a cache folder that cannot be written is done without."""
-        if not self._enabled:
+        """Store an outcome, unless it made folders; a cache folder that cannot be written is done without."""
+        if not self._enabled or outcome.folders:
             return
         buffer = BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **_pack(outcome))
@@ -98,6 +99,11 @@ def _pack(outcome: Outcome) -> dict[str, Any]:
         json.dumps([_told(outcome.changes), [asdict(brake) for brake in outcome.brakes]]).encode(), 1
     )
     arrays["changes"] = np.frombuffer(changes, dtype=np.uint8)
+    told = [dict(outcome.figures), dict(outcome.timings), [asdict(column) for column in outcome.columns]]
+    arrays["told"] = np.frombuffer(zlib.compress(json.dumps(told).encode(), 1), dtype=np.uint8)
+    if outcome.transform is not None:
+        arrays["transform"] = np.array(json.dumps(outcome.transform.document))
+        arrays |= {f"transform_{name}": values for name, values in outcome.transform.arrays.items()}
     arrays["artefacts"] = np.array(list(outcome.artefacts), dtype=str)
     arrays |= {f"artefact_{i}": np.frombuffer(v, np.uint8) for i, v in enumerate(outcome.artefacts.values())}
     if outcome.comparisons is not None:
@@ -113,6 +119,7 @@ def _unpack(stored: Any) -> Outcome:
     columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
     metrics, foreign = json.loads(str(stored["metrics"]))
     changes, brakes = json.loads(zlib.decompress(stored["changes"].tobytes()))
+    figures, timings, told = json.loads(zlib.decompress(stored["told"].tobytes()))
     return Outcome(
         Verdicts(**columns),
         metrics,
@@ -121,12 +128,23 @@ def _unpack(stored: Any) -> Outcome:
         _changes(changes),
         [Brake(**brake) for brake in brakes],
         {str(name): stored[f"artefact_{i}"].tobytes() for i, name in enumerate(stored["artefacts"])},
+        columns=[ColumnVerdict(**column) for column in told],
+        transform=_transform(stored),
+        figures=figures,
+        timings=timings,
     )
 
 
 def _told(changes: Changes) -> dict[str, Any]:
     made = [[addition.template, addition.recipe] for addition in changes.additions]
-    return {"cells": changes.cells, "labels": changes.labels, "columns": changes.columns, "additions": made}
+    return {
+        "cells": changes.cells,
+        "labels": changes.labels,
+        "columns": changes.columns,
+        "additions": made,
+        "dropped_columns": list(changes.dropped_columns),
+        "new_features": list(changes.new_features),
+    }
 
 
 def _changes(stored: dict[str, Any]) -> Changes:
@@ -136,7 +154,17 @@ def _changes(stored: dict[str, Any]) -> Changes:
         return {int(row): value for row, value in values.items()}
 
     cells, columns = ({name: rows(values) for name, values in stored[part].items()} for part in ("cells", "columns"))
-    return Changes(cells, rows(stored["labels"]), columns, tuple(Addition(*made) for made in stored["additions"]))
+    additions = tuple(Addition(*made) for made in stored["additions"])
+    return Changes(cells, rows(stored["labels"]), columns, additions, stored["dropped_columns"], stored["new_features"])
+
+
+def _transform(stored: Any) -> Transform | None:
+    if "transform" not in stored:
+        return None
+    names = [name for name in stored if name.startswith("transform_")]
+    return Transform(
+        json.loads(str(stored["transform"])), {name.removeprefix("transform_"): stored[name] for name in names}
+    )
 
 
 def _comparisons(stored: Any) -> Comparisons | None:

@@ -8,8 +8,8 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import InputError
-from datadiet_cli.pipeline import reading_of
 from datadiet_cli.report.build import REPORT_VERSION
+from datadiet_cli.request import reading_of
 
 
 def read_report(path: str) -> dict[str, Any]:

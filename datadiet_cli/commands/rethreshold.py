@@ -16,9 +16,9 @@ from datadiet_cli.config.pipeline import Step
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.outcome import Action, Outcome, Verdicts
-from datadiet_cli.pipeline import Request, reading_of
 from datadiet_cli.report.build import pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
+from datadiet_cli.request import Request, reading_of
 
 
 def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manner: Manner) -> int:

@@ -9,12 +9,15 @@ from typing import Any
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.load import load_pipeline, load_step
-from datadiet_cli.config.pipeline import Pipeline, Step
+from datadiet_cli.config.pipeline import RATES, Pipeline, Step
+from datadiet_cli.config.registry import spec_of
 from datadiet_cli.errors import ConfigError, ExitCode
-from datadiet_cli.pipeline import Request, Result, execute
+from datadiet_cli.pipeline import Result, execute
 from datadiet_cli.report.build import to_json, verdict_rows
 from datadiet_cli.report.terminal import printable, progress_bars, say, summary, verdict_line
+from datadiet_cli.request import Request
 
+_NAMES = {"dataset": "OUTPUT", "model": "MODEL_DIR"}
 NAMED = 10
 """Unreadable samples that are named on the terminal; the report names all."""
 
@@ -33,12 +36,14 @@ def run_step(
         DatadietError: as `execute` and `load_step`.
     """
     common, settings = load_step(name, config, flags, os.environ)
+    product = spec_of(name).product
     request = Request(
         command=name,
         input=input,
-        output=_output(output, manner, "OUTPUT is missing"),
+        output=output if product == "report" else _output(output, manner, f"{_NAMES[product]} is missing"),
         common=common,
         steps=[Step(name, settings)],
+        product=product,
         check=manner.check,
         force=manner.force,
         rerun=manner.rerun,
@@ -56,6 +61,9 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
     pipeline = load_pipeline(path, overrides, os.environ)
     if pipeline.input is None:
         raise ConfigError(f"{path}: no input; write input: in the file or pass --input")
+    wanted = [metric for metric in pipeline.expect if metric in RATES]
+    if wanted and all(step.name != "evaluate" for step in pipeline.steps):
+        raise ConfigError(f"{path}: expect.{wanted[0]}: nothing measures it; add the step evaluate")
     request = Request(
         command="run",
         input=pipeline.input,

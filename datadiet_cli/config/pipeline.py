@@ -28,7 +28,14 @@ Metric = Literal[
     "outliers",
     "mislabelled",
     "accepted",
+    "columns_dropped",
+    "accuracy",
+    "accuracy_lost",
+    "accuracy_drop",
 ]
+RATES = ("accuracy", "accuracy_lost", "accuracy_drop")
+"""Metrics that are shares by themselves, which `evaluate` gives: of the accuracy, or of R2 where the label is a number.
+The drop is the largest loss that is not ruled out, the loss what was measured."""
 METRICS: tuple[str, ...] = get_args(Metric)
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -49,7 +56,7 @@ class Expectation:
         metric: one of `METRICS`.
         operator: `<=`, `>=`, `==`, `<` or `>`.
         value: the limit; a share in [0, 1] if `is_share`, else a number of samples.
-        is_share: whether the limit is a share of the samples in the input rather than a number of them.
+        is_share: whether the limit is a share, of the samples in the input unless the metric is one by itself.
     """
 
     metric: str
@@ -92,6 +99,9 @@ def _expectation(value: object) -> Expectation:
 
 
 def _name_them(expected: dict[Metric, Expectation]) -> dict[Metric, Expectation]:
+    for metric, expectation in expected.items():
+        if metric in RATES and not expectation.is_share:
+            raise ValueError(f'{metric} is a share: compare it with one, such as "<= 1%", not {expectation}')
     return {metric: replace(expectation, metric=metric) for metric, expectation in expected.items()}
 
 

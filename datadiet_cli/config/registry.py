@@ -2,7 +2,7 @@
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from datadiet_cli.config.base import Settings
 from datadiet_cli.config.words import suggestion
@@ -17,11 +17,13 @@ class StepSpec:
         settings: the step's settings, a subclass of `Settings`.
         run: the step itself.
         summary: what the step does, in one line for the help.
+        product: what OUTPUT is where the step is a command.
     """
 
     settings: str
     run: str
     summary: str
+    product: Literal["dataset", "model", "report"] = "dataset"
 
 
 STEPS = {
@@ -40,7 +42,37 @@ STEPS = {
         run="datadiet_cli.steps.balance:run",
         summary="Even out classes, or weigh them",
     ),
+    "select-features": StepSpec(
+        settings="datadiet_cli.config.select_features:SelectFeatures",
+        run="datadiet_cli.steps.select_features:run",
+        summary="Keep the columns that tell something, or compress them",
+    ),
+    "train": StepSpec(
+        settings="datadiet_cli.config.train:Train",
+        run="datadiet_cli.steps.train:run",
+        summary="Train a reference model and write down how each sample was learned",
+        product="model",
+    ),
+    "evaluate": StepSpec(
+        settings="datadiet_cli.config.evaluate:Evaluate",
+        run="datadiet_cli.steps.evaluate:run",
+        summary="Prove by training on both what a dataset lost, or compare two models",
+        product="report",
+    ),
 }
+HIDDEN = {
+    "apply": StepSpec(
+        settings="datadiet_cli.config.apply:Apply",
+        run="datadiet_cli.steps.applying.run:run",
+        summary="Do to new data what was done to other data before",
+    ),
+}
+"""Steps of commands that no pipeline has."""
+
+
+def spec_of(name: str) -> StepSpec:
+    """Where the parts of a step are found, that of a command's own too."""
+    return STEPS[name] if name in STEPS else HIDDEN[name]
 
 
 def load(ref: str) -> Any:
@@ -55,9 +87,9 @@ def settings_of(name: str) -> type[Settings]:
     Raises:
         ConfigError: if there is no such step.
     """
-    if name not in STEPS:
+    if name not in STEPS and name not in HIDDEN:
         raise ConfigError(unknown_step(name))
-    model: type[Settings] = load(STEPS[name].settings)
+    model: type[Settings] = load(spec_of(name).settings)
     return model
 
 

@@ -65,7 +65,13 @@ def relabelled(dataset: Dataset, labels: Mapping[int, str]) -> Dataset:
     return replace(dataset, source=_moved(_folder(dataset), dataset, labels), labels=codes, classes=classes)
 
 
-def with_cells(dataset: Dataset, cells: Cells, columns: Cells | None = None, templates: Sequence[int] = ()) -> Dataset:
+def with_cells(
+    dataset: Dataset,
+    cells: Cells,
+    columns: Cells | None = None,
+    templates: Sequence[int] = (),
+    features: Sequence[str] = (),
+) -> Dataset:
     """The dataset of a table with new texts of cells, new columns, and records that are added.
 
     Args:
@@ -73,13 +79,40 @@ def with_cells(dataset: Dataset, cells: Cells, columns: Cells | None = None, tem
         cells: new texts by column and row; added records are rows too.
         columns: new columns.
         templates: for each added record the row that it is a copy of before `cells` are put in.
+        features: those of the new columns that are features.
     """
     source = dataset.source
     assert isinstance(source, TableSource)  # noqa: S101 - steps change cells of tables only
     growth = Growth(tuple(templates), columns or {})
-    aside = (*source.set_aside, *(columns or {}))
+    aside = (*source.set_aside, *(name for name in columns or {} if name not in features))
     changed = replace(source, file=ChangedTable(source.file, cells, growth), set_aside=aside)
     return _appended(replace(dataset, source=changed), source.file.records, templates)
+
+
+def without_columns(dataset: Dataset, names: Sequence[str], instead: Cells | None = None) -> Dataset:
+    """The dataset of a table without some of its features.
+
+    Args:
+        dataset: of a table.
+        names: the columns that go; columns that earlier steps added may be among them.
+        instead: new columns, features too; they may have names of columns that go.
+
+    Raises:
+        InputError: there is no such column, or it holds labels, splits, ids or weights; or no column would be left.
+        OutputError: a new column has no name or that of another one.
+    """
+    source = dataset.source
+    assert isinstance(source, TableSource)  # noqa: S101 - steps change columns of tables only
+    there, features = set(source.file.columns), set(source.features)
+    for name in names:
+        if name not in there:
+            raise InputError(f"{source.path}: there is no column {name!r} that could go")
+        if name not in features or name in (source.label, source.id_column):
+            raise InputError(f"{source.path}: the column {name!r} is no feature, and must not go")
+    if not instead and there == set(names):
+        raise InputError(f"{source.path}: every column would go; a table needs at least one")
+    growth = Growth((), instead or {}, tuple(names))
+    return replace(dataset, source=replace(source, file=ChangedTable(source.file, {}, growth)))
 
 
 def with_files(dataset: Dataset, files: Sequence[NewFile]) -> Dataset:

@@ -16,7 +16,7 @@ Texts = Mapping[int, str | None]
 
 
 class ChangedTable(TableFile):
-    """A table with new texts of cells, appended records and new columns.
+    """A table with new texts of cells, appended records, new columns and some of its columns gone.
 
     Its records keep the numbers that they have in `base`; appended ones follow. It is seen as it would be if it were
     written and opened again, except that numbers, booleans and dates which do not suit their column, and are refused
@@ -24,25 +24,26 @@ class ChangedTable(TableFile):
 
     Args:
         base: the table that changes; if it is a changed one, its changes and these become one.
-        edits: new texts of cells, also of appended records and of new columns.
-        growth: appended records, each at first what its template is in `base`, and new columns.
+        edits: new texts of cells, also of appended records and of new columns; those of columns that go are ignored.
+        growth: appended records, each at first what its template is in `base`, new columns, and columns that go.
 
     Attributes:
         base: the table on disk.
         edits: all that differs from it in the cells of its columns.
-        growth: all that it lacks.
+        growth: all that it lacks, and the columns of it that are gone.
 
     Raises:
-        OutputError: a new column has no name or that of another one.
+        OutputError: a new column has no name or that of another one, or no column would be left.
+        KeyError: a column that is edited, or that goes, is not there.
     """
 
     def __init__(self, base: TableFile, edits: Edits = NO_EDITS, growth: Growth = NO_GROWTH) -> None:
-        base.refuse_taken(growth.columns)
+        base.staying(growth)
         first = base if isinstance(base, ChangedTable) else None
         self.base: TableFile = first.base if first else base
         self.path = base.path
         self.edits, self.growth = _composed(first, edits, growth)
-        self.columns = (*self.base.columns, *self.growth.columns)
+        self.columns = (*self.base.staying(self.growth), *self.growth.columns)
         self._sources = self.growth.sources(self.base.records)
         self.records = len(self._sources)
         self.positions(list(self.edits))
@@ -78,7 +79,7 @@ class ChangedTable(TableFile):
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64; see `TableFile`. Where cells changed, by text."""
         if self._as_before(columns):
-            return self.base.keys(columns)[self._sources]
+            return self.base.keys(self.columns if columns is None else columns)[self._sources]
         return self.texts(columns).hash_rows().to_numpy()
 
     def same(
@@ -86,7 +87,7 @@ class ChangedTable(TableFile):
     ) -> NDArray[np.bool_]:
         """(n,) bool; see `TableFile`. Where cells changed, by text."""
         if self._as_before(columns):
-            return self.base.same(self._sources[a], self._sources[b], columns)
+            return self.base.same(self._sources[a], self._sources[b], self.columns if columns is None else columns)
         equal = np.ones(len(a), dtype=np.bool_)
         for column in self.texts(columns).get_columns():
             equal &= column.gather(a).eq_missing(column.gather(b)).to_numpy()
@@ -142,15 +143,23 @@ def _composed(first: ChangedTable | None, edits: Edits, growth: Growth) -> tuple
     template = np.asarray(growth.template, dtype=np.int64)
     old: dict[str, Texts] = {}
     new: dict[str, Texts] = {}
+    gone = growth.without
     if first is not None:
         old = {name: _inherited(texts, template, first.records) for name, texts in first.edits.items()}
         new = {name: _inherited(texts, template, first.records) for name, texts in first.growth.columns.items()}
         template = np.concatenate([first.growth.template, first._sources[template]])
+        gone = (*first.growth.without, *(name for name in gone if name not in new))
+    for name in growth.without:
+        # A column that was added goes without a trace; one of its name may come after it.
+        old.pop(name, None)
+        new.pop(name, None)
     new |= growth.columns
     for name, texts in edits.items():
+        if name in growth.without and name not in new:
+            continue
         side = new if name in new else old
         side[name] = {**side[name], **texts} if name in side else texts
-    return {name: texts for name, texts in old.items() if texts}, Growth(template, new)
+    return {name: texts for name, texts in old.items() if texts}, Growth(template, new, gone)
 
 
 def _inherited(texts: Texts, template: NDArray[np.int64], records: int) -> Texts:

@@ -1,18 +1,22 @@
 """CSV and TSV: records are copied as the bytes they were, cells are read by polars."""
 
-import csv
-import io
+import copy
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.data.csvscan import split_csv, unlimited_cells
+from datadiet_cli.data.csvcut import cell_spans, cut_columns, cut_each, lone_cell, lone_cells, write_blocks
+from datadiet_cli.data.csvscan import read_cells, requoted, split_csv
 from datadiet_cli.data.encoding import map_text
-from datadiet_cli.data.header import check_delimiter, column_names, sniff_delimiter
+from datadiet_cli.data.header import DELIMITERS, check_delimiter, column_names, distinct_names, sniff_delimiter
 from datadiet_cli.data.infer import infer_column, infer_types
 from datadiet_cli.data.records import (
     Appended,
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 2**16
 _BLOCK_BYTES = 2**26
 _PAIRS = 2**17
+
+_Span = tuple[int, int]
 
 
 class CsvFile(TableFile):
@@ -59,7 +65,7 @@ class CsvFile(TableFile):
         self.columns = tuple(column_names(first, fmt.header, path))
         body = 0 if fmt.header == "none" else 1
         self._spans = Records(found.spans.starts[body:], found.spans.ends[body:])
-        self._header_end = int(found.spans.ends[0]) if body else None
+        self._header = (int(found.spans.starts[0]), int(found.spans.ends[0])) if body else None
         self._end = b"\r\n" if self._data[found.spans.ends[0] :][:2].tobytes() == b"\r\n" else b"\n"
         self._odd = re.compile(f'["\r\n\0{re.escape(self._delimiter)}]')
         self.records = len(self._spans)
@@ -111,16 +117,24 @@ class CsvFile(TableFile):
 
         See `TableFile`. The header and what stands around it are copied as they are. The cells of new columns
         stand behind the others; without a header, so do they without a name. Appended records end as the first
-        line of the file does.
+        line of the file does. Columns go with one delimiter each, by way of a temporary file; where the header
+        would name others differently without them, it is changed. An only cell is quoted where it would leave a blank
+        line, or seem to be several.
         """
-        self.refuse_taken(growth.columns)
+        kept = self.staying(growth)
+        if growth.without:
+            staying = {column: texts for column, texts in edits.items() if column not in growth.without}
+            with TemporaryFile(dir=os.path.dirname(destination) or None) as room:
+                narrow = self._narrowed(kept, not growth.columns, room)
+                return narrow.write(rows, destination, staying, replace(growth, without=()))
         edited = [(self.positions([column])[0], texts) for column, texts in edits.items()]
         sources, cut = growth.sources(self.records).tolist(), self._delimiter.encode()
 
         def make(number: int) -> bytes:
             cells = {position: texts[number] for position, texts in edited if number in texts}
             new = [self._cell_bytes(texts.get(number) or "", number) for texts in growth.columns.values()]
-            return cut.join([self._rewrite(sources[number], cells, number), *new])
+            old = [self._rewrite(sources[number], cells, number)] if self.columns else []
+            return cut.join([*old, *new]) or b'""'
 
         changed = rows if growth.columns else edited_rows(rows, [texts for _, texts in edited], len(sources))
         template = np.asarray(growth.template, dtype=np.int64)
@@ -137,14 +151,54 @@ class CsvFile(TableFile):
         """The values; see `TableFile`. The dtype is found anew, from all cells."""
         return infer_column(texts)
 
+    def _around_header(self) -> tuple[bytes, bytes, bytes]:
+        """What stands before the header, itself, and what stands between it and the first record."""
+        begin, end = self._header or (0, 0)
+        parts = pairwise([0, begin, end, int(self._spans.starts[0])])
+        before, header, after = (self._data[a:b].tobytes() for a, b in parts)
+        return before, header, after
+
     def _head(self, columns: Iterable[str]) -> bytes | None:
         """What stands before the first record, with names of new columns; None if nothing changes."""
-        names = [self._cell_bytes(name, None) for name in columns]
-        if self._header_end is None or not names:
+        new = [self._cell_bytes(name, None) for name in columns]
+        if self._header is None or not new:
             return None
-        begin = int(self._spans.starts[0])
-        header, rest = self._data[: self._header_end].tobytes(), self._data[self._header_end : begin].tobytes()
-        return self._delimiter.encode().join([header, *names]) + rest
+        before, header, after = self._around_header()
+        return before + self._delimiter.encode().join([*([header] if self.columns else []), *new]) + after
+
+    def _narrowed(self, kept: Sequence[str], alone: bool, room: IO[bytes]) -> "CsvFile":
+        """This table with some of its columns, `alone` or with new ones, in an empty file that must stay open."""
+        narrow, staying = copy.copy(self), set(kept)
+        stays = [name in staying for name in self.columns]
+        narrow.columns = tuple(kept)
+        # What would be taken for a delimiter when the table is opened again.
+        marks = "" if _is_tabbed(self.path) else "," if self._header else DELIMITERS
+        lone = marks if alone and len(kept) == 1 else None
+        narrow._odd = re.compile(f'["\r\n\0{re.escape(self._delimiter + (lone or ""))}]')
+        head, narrow._header = self._narrowed_head(stays, narrow.columns, lone is not None)
+        room.write(head)
+        cut = cut_each if self._stray else cut_columns
+        blocks = cut(self._data, self._spans, stays, self._delimiter)
+        narrow._spans = write_blocks(blocks if lone is None else lone_cells(blocks, lone), room, len(head))
+        size = int(narrow._spans.starts[-1])
+        narrow._data = np.memmap(room, np.uint8, "r").view(np.ndarray) if size else np.empty(0, dtype=np.uint8)
+        return narrow
+
+    def _narrowed_head(self, stays: Sequence[bool], kept: Sequence[str], alone: bool) -> tuple[bytes, _Span | None]:
+        """What stands before the first record, without the names of some columns, and where in it the header lies."""
+        before, header, after = self._around_header()
+        if self._header is None:
+            return after, None
+        cells = list(compress((header[a:b] for a, b in cell_spans(header, self._delimiter)), stays))
+        read = [self._cells(cell)[0] if cell else "" for cell in cells]
+        if distinct_names(read) != list(kept):
+            # Names that were made up, such as column_2 or a_2, would be made up anew.
+            named = zip(cells, read, kept, strict=True)
+            cells = [cell if now == name else self._cell_bytes(name, None) for cell, now, name in named]
+        if alone:
+            cells = [lone_cell(cells[0], "" if _is_tabbed(self.path) else DELIMITERS)]
+        header = self._delimiter.encode().join(cells)
+        return before + header + after, (len(before), len(before) + len(header))
 
     def _bytes_tell(self, columns: Sequence[str] | None) -> bool:
         """Whether equal cells in these columns are equal bytes, and the other way round."""
@@ -178,7 +232,7 @@ class CsvFile(TableFile):
         if self._codec != "utf-8":
             block = block.decode(self._codec).encode()
         if self._stray:
-            block = self._requoted(block)
+            block = requoted(block, self._delimiter)
         frame = pl.read_csv(
             block,
             has_header=False,
@@ -190,19 +244,8 @@ class CsvFile(TableFile):
             frame = frame.with_columns(pl.when(pl.all() != "").then(pl.all()).name.keep())
         return frame
 
-    def _requoted(self, block: bytes) -> bytes:
-        """The same cells with quotes as RFC 4180 wants them, for polars reads stray ones otherwise."""
-        text = io.StringIO(newline="")
-        with unlimited_cells():
-            reader = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=self._delimiter)
-            # With line ends of both characters, older Pythons quote cells that hold either of them.
-            csv.writer(text, delimiter=self._delimiter, lineterminator="\r\n").writerows(reader)
-        return text.getvalue().encode()
-
     def _cells(self, record: bytes) -> list[str]:
-        with unlimited_cells():
-            text = io.StringIO(record.decode(self._codec), newline="")
-            return next(csv.reader(text, delimiter=self._delimiter))
+        return read_cells(record.decode(self._codec), self._delimiter)
 
     def _rewrite(self, source: int, cells: Mapping[int, str | None], number: int) -> bytes:
         """The text of a record with some of its cells replaced, for the record of this number."""
@@ -243,29 +286,13 @@ class CsvFile(TableFile):
         raise OutputError(f"{self.path}: {place}: the new text {text!r} holds {wrong!r}, which {why}")
 
 
-def cell_spans(record: bytes, delimiter: str) -> list[tuple[int, int]]:
-    """Where the cells of a record lie, quotes included, as Python's csv module cuts them.
-
-    Args:
-        record: the text of one record, without its line end.
-        delimiter: an ASCII character.
-    """
-    cut = re.escape(delimiter.encode())
-    # Only a quote at the beginning of a cell counts; what follows the closing one belongs to the cell.
-    cell = re.compile(rb'(?:"(?:[^"]|"")*+")?[^%b]*' % cut, re.DOTALL)
-    spans, at = [], 0
-    while True:
-        match = cell.match(record, at)
-        end = match.end() if match else at
-        spans.append((at, end))
-        if end >= len(record):
-            return spans
-        at = end + 1
-
-
 def _delimiter(data: Bytes, begin: int, path: str, given: str | None) -> str:
     if given is not None:
         return check_delimiter(given)
-    if Path(path).suffix.lower() in (".tsv", ".tab"):
+    if _is_tabbed(path):
         return "\t"
     return sniff_delimiter(data[begin : begin + _HEAD_BYTES].tobytes().decode("latin-1"))
+
+
+def _is_tabbed(path: str) -> bool:
+    return Path(path).suffix.lower() in (".tsv", ".tab")

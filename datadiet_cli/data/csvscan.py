@@ -70,6 +70,22 @@ def unlimited_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
+def read_cells(record: str, delimiter: str) -> list[str]:
+    """The cells of the first record of a text."""
+    with unlimited_cells():
+        return next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter))
+
+
+def requoted(block: bytes, delimiter: str) -> bytes:
+    """The same records, UTF-8, with quotes as RFC 4180 wants them, for polars reads stray ones otherwise."""
+    text = io.StringIO(newline="")
+    with unlimited_cells():
+        reader = csv.reader(io.StringIO(block.decode(), newline=""), delimiter=delimiter)
+        # With line ends of both characters, older Pythons quote cells that hold either of them.
+        csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerows(reader)
+    return text.getvalue().encode()
+
+
 class _Scan:
     """One pass over the file, in windows that begin with a record and hold whole ones."""
 
@@ -114,7 +130,7 @@ class _Scan:
         quote, carriage = window == QUOTE, window == CR
         if quote.any():
             self.quoted = True
-            inside = _odd_so_far(quote)
+            inside = odd_so_far(quote)
             if self._stray(stop, quote, inside, mark, carriage):
                 return None
             outside = ~inside
@@ -176,7 +192,7 @@ class _Scan:
         self.ends.append(ends + at)
 
 
-def _odd_so_far(quote: _Mask) -> _Mask:
+def odd_so_far(quote: _Mask) -> _Mask:
     """(n,) bool, whether the number of quotes up to and including each byte is odd.
 
     A running exclusive or, taken on 64 bytes at once as 64 bits (the prefix xor of Langdale and Lemire, Parsing

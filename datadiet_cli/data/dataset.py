@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.columns import Transform
 from datadiet_cli.data.kinds import is_evaluation
 
 UNKNOWN = -1
@@ -62,6 +63,7 @@ class Dataset:
         split_names: names of the splits, sorted.
         class_sets: where a label stands for several classes at once, as the objects in an image: the classes of each
             such label.
+        selection: what a step left of the samples' vectors, or turned them into; None for all there is.
     """
 
     source: Source
@@ -71,6 +73,7 @@ class Dataset:
     splits: NDArray[np.int32]
     split_names: tuple[str, ...]
     class_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    selection: Transform | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

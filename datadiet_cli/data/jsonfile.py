@@ -20,6 +20,7 @@ from datadiet_cli.data.jsoncells import (
     replace_cells,
     with_members,
 )
+from datadiet_cli.data.jsonedit import without_members
 from datadiet_cli.data.records import Appended, Records, Rewritten, write_records
 from datadiet_cli.data.tablefile import (
     MAX_COLUMNS,
@@ -131,9 +132,12 @@ class JsonLinesFile(TableFile):
         See `TableFile`. A new text becomes a number, a boolean or another JSON value if it is one and the
         column holds no strings, otherwise a string; None becomes null. A missing key is
         appended to its object. So is every new column, of numbers if all its texts are such, else of strings.
+        Columns go with one comma each, and with the blanks that part them from a neighbour.
         """
-        self.refuse_taken(growth.columns)
+        self.staying(growth)
         self.positions(list(edits))
+        gone = frozenset(growth.without)
+        edits = {column: texts for column, texts in edits.items() if column not in gone}
         sources = growth.sources(self.records).tolist()
         worded = self._worded if edits else frozenset()
         members = [(quote(name), texts, all_numbers(texts.values())) for name, texts in growth.columns.items()]
@@ -143,11 +147,12 @@ class JsonLinesFile(TableFile):
                 column: new_value(texts[number], column in worded) for column, texts in edits.items() if number in texts
             }
             before = self._text(sources[number])
-            text = replace_cells(before, values) if values else before
+            text = without_members(before, gone) if gone else before
+            text = replace_cells(text, values) if values else text
             new = [(name, new_member(texts.get(number), numeric)) for name, texts, numeric in members]
             return self._encoded(with_members(text, new, before), number)
 
-        changed = rows if members else edited_rows(rows, edits.values(), len(sources))
+        changed = rows if members or gone else edited_rows(rows, edits.values(), len(sources))
         appended = Appended(np.asarray(growth.template, dtype=np.int64), self._end())
         return write_records(self._data, self._spans, rows, destination, Rewritten(changed, make), appended)
 

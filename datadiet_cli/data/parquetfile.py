@@ -1,10 +1,11 @@
 """Parquet: read and written by polars, dtypes and metadata kept."""
 
+import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,14 +96,16 @@ class ParquetFile(TableFile):
         """Write the records that stay with the same columns, dtypes and key-value metadata.
 
         See `TableFile`. The file is copied as it is if all records stay and nothing changes; otherwise it is
-        compressed anew (zstd), as its encodings and row groups cannot be cut. New columns are Float64 if all their
-        texts are numbers, else String.
+        compressed anew (zstd), as its encodings and row groups cannot be cut. What pandas and Hugging Face tell in the
+        metadata of columns that go is left out. New columns are Float64 if all their texts are numbers, else String.
         """
         import polars as pl
 
-        self.refuse_taken(growth.columns)
+        kept = self.staying(growth)
+        self.positions(list(edits))
         sources = growth.sources(self.records)
-        staying = {name: cells for name, texts in edits.items() if len((cells := _staying(texts, rows, sources))[0])}
+        there = {name: _staying(texts, rows, sources) for name, texts in edits.items() if name not in growth.without}
+        staying = {name: cells for name, cells in there.items() if len(cells[0])}
         if len(rows) == self.records and not staying and not growth:
             with open(self.path, "rb") as source, open(destination, "xb") as target:
                 shutil.copyfileobj(source, target)
@@ -110,7 +113,9 @@ class ParquetFile(TableFile):
         with self._readable(), open(self.path, "rb") as source:
             metadata = pl.read_parquet_metadata(source)
         metadata.pop(_OWN_METADATA, None)
-        frame = self.typed()[sources[rows]]
+        if growth.without:
+            metadata = _narrowed(metadata, frozenset(growth.without))
+        frame = self.typed(kept)[sources[rows]] if kept else pl.DataFrame(height=len(rows))
         frame = frame.with_columns([self._edited(frame[name], *cells) for name, cells in staying.items()])
         frame = frame.with_columns([_new_column(name, texts, rows) for name, texts in growth.columns.items()])
         with open(destination, "xb") as target:
@@ -167,6 +172,42 @@ class ParquetFile(TableFile):
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             reason = str(error).strip().partition("\n")[0]
             raise InputError(f"{self.path}: cannot be read as Parquet: {reason}") from error
+
+
+def _narrowed(metadata: Mapping[str, str], gone: Collection[str]) -> dict[str, str]:
+    """Key-value metadata without what pandas and Hugging Face's datasets say in it of columns that go.
+
+    Both write JSON, and look there for every column when they read the file; what is no such JSON stays as it is.
+    """
+    after = dict(metadata)
+    pandas, hugging = (_json_object(metadata.get(key)) for key in ("pandas", "huggingface"))
+    for part in ("columns", "index_columns"):
+        entries = pandas.get(part)
+        if isinstance(entries, list):
+            pandas[part] = [entry for entry in entries if _name(entry) not in gone]
+            after["pandas"] = json.dumps(pandas)
+    info = hugging.get("info")
+    features = info.get("features") if isinstance(info, dict) else None
+    if isinstance(features, dict):
+        for name in gone:
+            features.pop(name, None)
+        after["huggingface"] = json.dumps(hugging)
+    return after
+
+
+def _json_object(text: str | None) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _name(entry: object) -> object:
+    """The column that an entry of pandas is of: a name, or a description that holds the name in the file."""
+    if isinstance(entry, dict):
+        entry = entry.get("field_name") or entry.get("name")
+    return entry if isinstance(entry, str) else None
 
 
 def _staying(

@@ -25,19 +25,22 @@ NO_EDITS: Edits = MappingProxyType({})
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """What a table gets that it had not: records and columns.
+    """What a table gets that it had not, records and columns, and which of its columns go.
 
     Attributes:
         template: (m,) for each appended record the number of the record that it is a copy of, before its edits.
             Appended record i has the number ``records + i``, in edits and new columns too.
-        columns: the new columns, in order; records that are not named have an empty cell.
+        columns: the new columns, in order; records that are not named have an empty cell. They may have names of
+            columns that go.
+        without: the columns that go.
     """
 
     template: Sequence[int] | NDArray[np.int64] = ()
     columns: Edits = field(default_factory=lambda: NO_EDITS)
+    without: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return len(self.template) > 0 or len(self.columns) > 0
+        return len(self.template) > 0 or len(self.columns) > 0 or len(self.without) > 0
 
     def sources(self, records: int) -> NDArray[np.int64]:
         """(records + m,) int64, for each record the one that its bytes are taken from."""
@@ -115,15 +118,16 @@ class TableFile(ABC):
         Args:
             rows: (k,) int64, the record numbers that stay, appended ones among them, ascending.
             destination: a path that does not exist yet.
-            edits: new texts of cells; those of records that do not stay are ignored.
-            growth: records and columns that the file lacks.
+            edits: new texts of cells; those of records that do not stay, and of columns that go, are ignored.
+            growth: records and columns that the file lacks, and columns that it is to lack.
 
         Returns:
             The bytes written.
 
         Raises:
-            OutputError: an edit cannot be expressed in the file's encoding or the column's type, or a new column
-                has no name or that of another one.
+            OutputError: an edit cannot be expressed in the file's encoding or the column's type, a new column
+                has no name or that of another one, or no column would be left.
+            KeyError: a column that is edited, or that goes, is not there.
             OSError: the destination exists or cannot be written.
         """
 
@@ -155,18 +159,26 @@ class TableFile(ABC):
         except pl.exceptions.PolarsError:
             return texts
 
-    def refuse_taken(self, names: Iterable[str]) -> None:
-        """Check the names of new columns.
+    def staying(self, growth: Growth) -> list[str]:
+        """The columns that do not go, in their order, once it is checked that a growth is possible.
 
         Raises:
-            OutputError: one is empty, or there is such a column already.
+            OutputError: a new column has no name, or there is such a column already; or no column would be left.
+            KeyError: a column that goes is not there.
         """
-        for name in names:
-            if not name or name in self.columns:
+        self.positions(growth.without)
+        gone = set(growth.without)
+        kept = [name for name in self.columns if name not in gone] if gone else list(self.columns)
+        taken = set(kept)
+        for name in growth.columns:
+            if not name or name in taken:
                 raise OutputError(
                     f"{self.path}: the new column {name!r} "
                     + ("cannot be named so: there is one of this name" if name else "has no name")
                 )
+        if not kept and not growth.columns:
+            raise OutputError(f"{self.path}: every column would go; a table needs at least one")
+        return kept
 
     def positions(self, columns: Sequence[str] | None) -> list[int]:
         """Where the given columns stand in the file; all of them for None.

@@ -1,8 +1,10 @@
 """Where a network runs, and how samples are sent through it so that none depends on its neighbours."""
 
+import contextlib
 import multiprocessing
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 _TURN = threading.Lock()
 """One batch at a time: a network uses all cores by itself, and so does a GPU."""
+_MOST_WHOLE = 4 << 30
+"""Bytes of samples that are kept on a GPU as a whole, if no more than a quarter of what is free there."""
 
 
 def device_of(name: str) -> "torch.device":
@@ -71,3 +75,111 @@ def _filled(part: NDArray[np.generic], batch: int) -> NDArray[np.generic]:
     whole = np.zeros((batch, *part.shape[1:]), dtype=part.dtype)
     whole[: len(part)] = part
     return whole
+
+
+def to_device(tensors: "Sequence[torch.Tensor]", device: "torch.device") -> "tuple[torch.Tensor, ...]":
+    """Bring tensors to a device; every transfer of a training goes through here.
+
+    Those on the device already are given back as they are. To CUDA they go from pinned memory, and the CPU does not
+    wait for their arrival; CUDA keeps the order.
+    """
+    if device.type == "cuda":
+        return tuple(
+            (tensor.pin_memory() if tensor.device.type == "cpu" else tensor).to(device, non_blocking=True)
+            for tensor in tensors
+        )
+    return tuple(tensor.to(device) for tensor in tensors)
+
+
+def fits_whole(size: int, device: "torch.device") -> bool:
+    """Whether so many bytes of samples may be kept on a device as a whole; on the CPU they are there already."""
+    import torch
+
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size <= min(_MOST_WHOLE, free // 4)
+
+
+class _Shared:
+    """A setting of the whole process: made by the first who wants it, taken back by the last."""
+
+    def __init__(self, what: str, make: "Callable[[int], contextlib.ExitStack]") -> None:
+        self._what, self._make = what, make
+        self._lock = threading.Lock()
+        self._users = 0
+        self._value = 0
+        self._made = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def held(self, value: int) -> Iterator[None]:
+        with self._lock:
+            if self._users and self._value != value:
+                raise ValueError(f"{self._what} is {self._value} for a training that is running, and cannot be {value}")
+            if not self._users:
+                self._made, self._value = self._make(value), value
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._made.close()
+
+
+def _set_threads(count: int) -> contextlib.ExitStack:
+    import torch
+
+    stack = contextlib.ExitStack()
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
+    torch.set_num_threads(count)
+    return stack
+
+
+def _set_deterministic(_: int) -> contextlib.ExitStack:
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    stack = contextlib.ExitStack()
+    before = torch.are_deterministic_algorithms_enabled()
+    lax = torch.is_deterministic_algorithms_warn_only_enabled()
+    stack.callback(torch.use_deterministic_algorithms, before, warn_only=lax)
+    torch.use_deterministic_algorithms(True)
+    stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", torch.backends.cuda.matmul.allow_tf32)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    stack.enter_context(flags)
+    return stack
+
+
+_THREADS = _Shared("the number of threads", _set_threads)
+_DETERMINISTIC = _Shared("determinism", _set_deterministic)
+
+
+@contextlib.contextmanager
+def computing(device: "torch.device", threads: int) -> Iterator[None]:
+    """Set torch up for a training that gives the same numbers each time; all is as before afterwards.
+
+    The number of threads is one for the whole process. So trainings may run side by side in threads if all ask for the
+    same; the last one to end puts back what was before the first.
+
+    On CUDA, only deterministic algorithms are used, an operation that has none is an error, and float32 is not rounded
+    to TF32. cuBLAS needs ``CUBLAS_WORKSPACE_CONFIG`` for that, which is set to ``:4096:8`` unless it is there; it is
+    read at the first use of CUDA, so whoever uses CUDA before must set it.
+
+    Args:
+        device: where the training runs.
+        threads: of the CPU, at least 1.
+
+    Raises:
+        ValueError: another training is running with another number of threads.
+    """
+    import torch
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_THREADS.held(threads))
+        torch.set_num_threads(threads)  # OpenMP keeps a number for each thread besides
+        if device.type == "cuda":
+            stack.enter_context(_DETERMINISTIC.held(1))
+        yield

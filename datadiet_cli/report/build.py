@@ -4,8 +4,9 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
@@ -20,11 +21,19 @@ from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
 from datadiet_cli.report import comparisons
 from datadiet_cli.report.verdicts import Rows, StepResult, names_of
+from datadiet_cli.transformfile import transform_files
 
 REPORT_VERSION = 1
 INLINE_VERDICTS = 10_000
-ARTEFACTS = (".weights.csv", ".class_weights.json", ".transform.json")
-"""Ends of the names of files that steps may want beside OUTPUT."""
+ARTEFACTS = (
+    ".weights.csv",
+    ".class_weights.json",
+    ".features.parquet",
+    ".transform.json",
+    ".transform.safetensors",
+    ".model",
+)
+"""Ends of the names of files and folders that steps may want beside OUTPUT."""
 PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")
 
 
@@ -41,8 +50,8 @@ def _compared_path(output: str) -> str:
     return output.rstrip("/") + ".compared.parquet"
 
 
-def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, int]:
-    """The figures that gates and the summary speak of, in samples."""
+def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) -> dict[str, float]:
+    """The figures that gates and the summary speak of: numbers of samples or columns, and shares such as accuracy."""
     verdicts = Verdicts.join([result.outcome.verdicts for result in results])
     new, reasons = verdicts.action != Action.ACCEPT, verdicts.reason.astype(str)
 
@@ -58,6 +67,8 @@ def summarise(before: Dataset, after: Dataset, results: Sequence[StepResult]) ->
         "flagged": count(verdicts.action == Action.FLAG),
         **{name: count(np.isin(reasons, of)) for name, of in FIGURES.items()},
         "accepted": len(unique(verdicts.sample[~new])),
+        "columns_dropped": sum(column.action == "drop" for result in results for column in result.outcome.columns),
+        **{name: value for result in results for name, value in result.outcome.figures.items()},
     }
 
 
@@ -68,6 +79,7 @@ class Report:
     command: str
     input: str
     output: str | None
+    product: str
     common: Common
     before: Dataset
     after: Dataset
@@ -97,7 +109,7 @@ class Report:
                 **source.facts(),
                 "fingerprint": source.fingerprint(),
             },
-            "output": {"path": self.output, **census(self.after), "fingerprint": fingerprint},
+            "output": {"path": self.output, "what": self.product, **census(self.after), "fingerprint": fingerprint},
             "figures": summarise(self.before, self.after, self.results),
             "settings": self.common.model_dump(mode="json"),
             "steps": [_step(result) for result in self.results],
@@ -106,18 +118,35 @@ class Report:
             "verdicts_count": sum(len(result.outcome.verdicts) for result in self.results),
             "verdicts_file": None,
             "verdicts": Rows(self.after, self.results),
-            "artefacts": sorted(self.artefacts),
+            "columns": [
+                {"step": result.name, "step_number": number, **asdict(column)}
+                for number, result in enumerate(self.results)
+                for column in result.outcome.columns
+            ],
+            "artefacts": sorted([*self.artefacts, *self.folders]),
             "environment": environment(),
             "run": {
                 **run,
-                "steps": [{"seconds": round(r.seconds, 3), "resumed": r.resumed} for r in self.results],
+                "steps": [
+                    {"seconds": round(r.seconds, 3), "resumed": r.resumed, "timings": dict(r.outcome.timings)}
+                    for r in self.results
+                ],
             },
         }
 
     @property
     def artefacts(self) -> dict[str, bytes]:
         """Further files to stand beside OUTPUT, by the end of their names; of several the last step's."""
-        return {ending: content for result in self.results for ending, content in result.outcome.artefacts.items()}
+        found = {ending: content for result in self.results for ending, content in result.outcome.artefacts.items()}
+        transforms = [result.outcome.transform for result in self.results if result.outcome.transform is not None]
+        return found | transform_files(transforms, self.before.kind)
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """Folders to stand beside OUTPUT, by the end of their names; none where one of them is OUTPUT."""
+        if self.product != "dataset":
+            return {}
+        return {ending: made for result in self.results for ending, made in result.outcome.folders.items()}
 
     def _comparisons(self) -> dict[str, Any] | None:
         """What the only step compared; among several steps the later ones depend on what the earlier decided.
@@ -241,5 +270,8 @@ def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
     beside = [output.rstrip("/") + ending for ending in _artefacts_of(output)]
     for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from datadiet_cli.config.pipeline import RATES
 from datadiet_cli.outcome import FIGURES, Action
 from datadiet_cli.report.build import REPORT_VERSION
 from datadiet_cli.report.comparisons import COLUMNS
@@ -46,6 +47,22 @@ _VERDICT = _object(
 )
 if tuple(_VERDICT["properties"]) != VERDICT_COLUMNS:
     raise RuntimeError("the report's schema and its verdicts disagree")
+
+_COLUMN = _object(
+    {
+        "step": _TEXT,
+        "step_number": _COUNT,
+        "column": {**_TEXT, "description": "a column of a table, or a dimension of vectors such as image[17]"},
+        "action": {"enum": ["keep", "drop", "make"]},
+        "reason": {**_TEXT, "description": "the method that decided, or a short code"},
+        "score": {**_OPTIONAL_NUMBER, "description": "the higher the more worth keeping"},
+        "rank": {"type": ["integer", "null"], "description": "1 is the column most worth keeping"},
+        "threshold": {**_OPTIONAL_NUMBER, "description": "the limit that the score was compared with"},
+        "witness": {**_OPTIONAL_TEXT, "description": "the column that makes this one redundant"},
+        "frequency": {**_OPTIONAL_NUMBER, "description": "share of the bootstraps that kept it"},
+        "detail": _OPTIONAL_TEXT,
+    }
+)
 
 _COMPARISONS = _object(
     {
@@ -102,8 +119,21 @@ REPORT_SCHEMA: dict[str, Any] = {
                     "columns",
                 ),
             ),
-            "output": _object({"path": _OPTIONAL_TEXT, **_CENSUS, "fingerprint": _OPTIONAL_TEXT}),
-            "figures": _object(dict.fromkeys(("removed", "samples", *_DONE, *FIGURES, "accepted"), _COUNT)),
+            "output": _object(
+                {
+                    "path": _OPTIONAL_TEXT,
+                    "what": {"enum": ["dataset", "model", "report"]},
+                    **_CENSUS,
+                    "fingerprint": _OPTIONAL_TEXT,
+                }
+            ),
+            "figures": _object(
+                {
+                    **dict.fromkeys(("removed", "samples", *_DONE, *FIGURES, "accepted", "columns_dropped"), _COUNT),
+                    **{name: {"type": "number"} for name in RATES},
+                },
+                optional=RATES,
+            ),
             "settings": {"type": "object", "description": "the effective common settings"},
             "steps": {
                 "type": "array",
@@ -138,6 +168,11 @@ REPORT_SCHEMA: dict[str, Any] = {
                 "description": "a Parquet file beside the report that holds the verdicts when they are very many",
             },
             "verdicts": {"type": "array", "items": _VERDICT},
+            "columns": {
+                "type": "array",
+                "items": _COLUMN,
+                "description": "what became of each column that a step looked at",
+            },
             "artefacts": {
                 "type": "array",
                 "items": _TEXT,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.engine import Engine
@@ -11,6 +12,10 @@ from datadiet_cli.outcome import Outcome
 
 def _silent(_label: str, _total: int) -> Callable[[int], None]:
     return lambda _done: None
+
+
+def _no_folder() -> str:
+    raise RuntimeError("a step wants a folder outside of a run")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class Context:
         cache: what was made of contents before.
         reading: how tables and folders are read, INPUT and others alike.
         replay: an earlier outcome, with the comparisons to decide by, instead of looking at the samples.
+        new_folder: makes a folder to put something in, which is gone when the run ends.
+        checkpoints: folder where a training keeps what it needs to go on after it was interrupted; None for nowhere.
+        rerun: whether everything is to be computed again, and no checkpoint taken up.
+        opened: the dataset as the run began.
     """
 
     engine: Engine = field(default_factory=lambda: Engine("serial"))
@@ -36,3 +45,7 @@ class Context:
     cache: Cache | NoCache = field(default_factory=NoCache)
     reading: Reading = field(default_factory=Reading)
     replay: Outcome | None = None
+    new_folder: Callable[[], str] = _no_folder
+    checkpoints: str | None = None
+    rerun: bool = False
+    opened: Dataset | None = None

@@ -65,7 +65,14 @@ def run(dataset: Dataset, settings: Denoise, context: Context) -> Outcome:
     findings = _keep_some_of_each(dataset, findings)
     changes = Changes(cells=_of_kept(findings), labels=findings.labels)
     metrics = {**_counts(findings.verdicts), **findings.metrics, "notes": list(findings.notes)}
-    return Outcome(findings.verdicts, metrics, changes=changes, brakes=brakes, artefacts=findings.artefacts)
+    return Outcome(
+        findings.verdicts,
+        metrics,
+        changes=changes,
+        brakes=brakes,
+        artefacts=findings.artefacts,
+        transform=findings.transform,
+    )
 
 
 def _refuse_idle(dataset: Dataset, settings: Denoise) -> None:
@@ -99,6 +106,7 @@ def _joined(parts: list[Findings]) -> Findings:
         {name: texts for part in parts for name, texts in part.cells.items()},
         {row: name for part in parts for row, name in part.labels.items()},
         {ending: content for part in parts for ending, content in part.artefacts.items()},
+        next((part.transform for part in parts if part.transform is not None), None),
     )
 
 

@@ -144,7 +144,7 @@ def pointers_of(texts: "pl.Series", folder: str, *, follow_symlinks: bool = Fals
     if not names or _kind(names[:_FIRST_LOOK]) is None or (kind := _kind(names)) is None:
         return None
     root = os.path.realpath(folder)
-    found = {name: _resolved(name, root, follow_symlinks) for name in names}
+    found = {name: resolved(name, root, follow_symlinks) for name in names}
     cells = texts.to_list()
     known = [found[name] for name in cells if name is not None]
     if sum(cause is None for _, cause in known) < NEARLY_ALL * len(known):
@@ -161,7 +161,7 @@ def _kind(names: list[str]) -> str | None:
     return most if kinds.count(most) >= NEARLY_ALL * len(kinds) else None
 
 
-def _resolved(name: str, root: str, follow_symlinks: bool) -> tuple[str | None, str | None]:
+def resolved(name: str, root: str, follow_symlinks: bool) -> tuple[str | None, str | None]:
     """The file that a cell names, or why there is none that may be opened."""
     path = os.path.normpath(os.path.join(root, name.strip()))
     inside = root.rstrip(os.sep) + os.sep

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.columns import Transform
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.outcome import Action, Cells, Verdicts
 
@@ -31,6 +32,7 @@ class Findings:
         cells: new texts of cells.
         labels: new labels.
         artefacts: further files to stand beside OUTPUT.
+        transform: what was learned for new data.
     """
 
     verdicts: Verdicts
@@ -40,6 +42,7 @@ class Findings:
     cells: Cells = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
     artefacts: Mapping[str, bytes] = field(default_factory=dict)
+    transform: Transform | None = None
 
 
 def nothing(metrics: Mapping[str, Any] | None = None, notes: Sequence[str] = ()) -> Findings:

@@ -1,16 +1,12 @@
 """What is broken or impossible: files that cannot be read, rows with too little in them or impossible values."""
 
-import json
-
 import numpy as np
 
-from datadiet_cli import __version__
+from datadiet_cli.columns import Transform
 from datadiet_cli.outcome import Action
 from datadiet_cli.steps.noise.base import BROKEN, IMPOSSIBLE, Findings, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import Material
 from datadiet_cli.steps.noise.rows import clean_rows
-
-TRANSFORM = ".transform.json"
 
 
 def broken_files(material: Material) -> Findings:
@@ -44,9 +40,6 @@ def invalid_rows(material: Material) -> Findings:
     if material.dataset.kind != "row":
         return nothing()
     found = clean_rows(material.dataset, material.settings, material.context)
-    artefacts = {}
-    if found.transform is not None:
-        document = {"datadiet_transform": 1, "datadiet": __version__, **found.transform}
-        artefacts[TRANSFORM] = json.dumps(document, indent=1).encode("ascii") + b"\n"
     certainty = np.full(len(found.verdicts), IMPOSSIBLE)
-    return Findings(found.verdicts, certainty, found.metrics, cells=found.cells, artefacts=artefacts)
+    transform = None if found.transform is None else Transform({"step": "denoise", "of": "cells", **found.transform})
+    return Findings(found.verdicts, certainty, found.metrics, cells=found.cells, transform=transform)

@@ -1,0 +1,62 @@
+"""The settings of whatever trains a reference model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datadiet_cli.config.base import Settings, Share
+
+MODELS = ("linear", "mlp", "small-cnn", "resnet8", "resnet20", "text", "audio", "joined")
+"""The models there are; each is built by `nn.models`."""
+Names = Annotated[list[str], Field(min_length=1)] | None
+
+
+class Training(Settings):
+    """A model, and how it is trained."""
+
+    model: str = Field(
+        "auto",
+        description="linear, mlp, small-cnn, resnet8, resnet20, text, audio or joined; auto: by the kind of data.",
+    )
+    factory: str | None = Field(
+        None, description="A network of your own, as package.module:callable; called with classes and factory_args."
+    )
+    factory_args: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="Arguments of the factory, such as width=32."
+    )
+    from_model: str | None = Field(
+        None,
+        description="Model to start from: a MODEL_DIR of train, or a .pt2 file; its head is new if classes differ.",
+    )
+    freeze: bool = Field(False, description="Train only the head; for a model to start from.")
+    epochs: int | None = Field(None, ge=1, le=10_000, description="Passes over the data; the model's own if not given.")
+    batch_size: int = Field(128, ge=2, le=65_536, description="Samples a step.")
+    optimiser: Literal["auto", "sgd", "adamw"] = Field("auto", description="auto: the model's own.")
+    learning_rate: float | None = Field(None, gt=0, le=100, description="At its peak; the model's own if not given.")
+    weight_decay: float | None = Field(None, ge=0, description="L2 on weights; the model's own if not given.")
+    l1: float = Field(0.0, ge=0, description="L1 on weights: factor of the sum of their absolute values.")
+    slim: float = Field(0.0, ge=0, description="L1 on the scales of batch norms, which channel pruning asks for.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the values before the head that are left out.")
+    augment: Annotated[list[Literal["flip", "crop", "cutout", "shift", "none"]], Field(min_length=1)] | None = Field(
+        None, description="What is done to each batch; flip and crop for pictures if not given, none for nothing."
+    )
+    image_size: int = Field(32, ge=8, le=512, description="Pixels a side that pictures are brought to.")
+    encoder: str = Field("auto", description="What turns files and texts into vectors for linear and mlp.")
+    columns: Names = Field(None, description="Columns to learn from; all but label, split and id if not given.")
+    patience: int | None = Field(
+        None, ge=1, description="Stop when the validation loss has not fallen for so many epochs; never if not given."
+    )
+    validation: Share = Field(
+        0.1, description="Share of the training data held out where there is no validation split."
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 for convolutions where the processor has it, else float32."
+    )
+    threads: int = Field(
+        1, ge=1, le=1024, description="CPU threads of one training; more are faster and change the last digits."
+    )
+
+    def reads(self) -> list[str]:
+        """Paths besides INPUT that a decision depends on."""
+        files = [path for path in (self.from_model, self.encoder) if path is not None]
+        return [path for path in files if path == self.from_model or path.endswith(".pt2")]

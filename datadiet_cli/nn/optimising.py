@@ -1,0 +1,172 @@
+"""One step of training: the loss, its gradient, and what the optimiser does with it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from datadiet_cli.nn.batches import steps_of
+from datadiet_cli.nn.predicting import autocast
+from datadiet_cli.nn.recipe import Recipe
+
+_WARM = 0.05
+_MOMENTUM = 0.9
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_WEIGHTED = (nn.Linear, nn.Embedding, nn.EmbeddingBag, *_CONVOLUTIONS)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a training is.
+
+    Attributes:
+        per_pass: steps of a whole pass over the samples.
+        passes: passes, of which the last may be cut.
+        whole: passes that are not cut; the record has a row for each of them.
+        steps: steps in all.
+    """
+
+    per_pass: int
+    passes: int
+    whole: int
+    steps: int
+
+
+def plan(recipe: Recipe, samples: int) -> Plan:
+    """How long a training by this recipe on so many samples is."""
+    per_pass = steps_of(samples, recipe.batch_size)
+    steps = per_pass * recipe.epochs if recipe.iterations is None else recipe.iterations
+    return Plan(per_pass, math.ceil(steps / per_pass), steps // per_pass, steps)
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the highest learning rate at a step, from 0 on, of so many.
+
+    It rises evenly for the first 5 % of the steps (at least one), then falls by half a cosine, and would be 0 one step
+    after the last, so that no step is for nothing.
+    """
+    warm = max(1, round(_WARM * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm + 1) / (steps - warm + 1)))
+
+
+def losses_of(outputs: torch.Tensor, target: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+    """The loss of each sample.
+
+    Args:
+        outputs: (m, K) logits, or (m, 1) numbers in the unit of the label.
+        target: (m,) int64 classes, or float32 numbers.
+        scale: of the target; the squared error is taken in units of it, so that it has none.
+
+    Returns:
+        (m,) float32: cross-entropy in nats, or squared errors.
+    """
+    if target.is_floating_point():
+        return ((outputs[:, 0].to(torch.float32) - target) / scale).square()
+    return nn.functional.cross_entropy(outputs.to(torch.float32), target, reduction="none")
+
+
+class Stepper:
+    """A model with its optimiser.
+
+    Args:
+        model: on the device. With `Recipe.freeze`, only its `head` may learn.
+        recipe: how.
+        steps: in all, for the schedule.
+        device: that everything is on.
+        scale: of a numeric target.
+
+    Raises:
+        ValueError: nothing of the model can learn, or it has no head to be the only one that does.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, steps: int, device: torch.device, scale: torch.Tensor | float = 1.0
+    ) -> None:
+        self.model, self.recipe, self.scale = model, recipe, scale
+        self._steps, self._device = steps, device
+        learning = head_of(model) if recipe.freeze else model
+        self._weights, others = _parameters(learning)
+        self._scales = _scales(learning)
+        groups = [
+            {"params": self._weights, "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        if not groups:
+            raise ValueError("the model has no weights that can learn")
+        self.optimiser: torch.optim.Optimizer
+        if recipe.optimiser == "sgd":
+            self.optimiser = torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, nesterov=True)
+        else:
+            self.optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+    def learn(self) -> None:
+        """Put what learns into training mode, and the rest, whose statistics must not move, into eval mode."""
+        self.model.train(not self.recipe.freeze)
+        if self.recipe.freeze:
+            head_of(self.model).train()
+
+    def step(
+        self, number: int, inputs: Sequence[torch.Tensor], target: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Learn from a batch.
+
+        Args:
+            number: of the step, from 0 on.
+            inputs: the model's raw tensors.
+            target: (m,).
+            weights: (m,) float32, what each sample counts, 1 on average over all; None: all alike.
+
+        Returns:
+            The outputs (m, K) before the step, and the samples' losses (m,) without weights and penalties.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * rate(number, self._steps)
+        with autocast(self._device, self.recipe.precision):
+            outputs = self.model(*inputs)
+        losses = losses_of(outputs, target, self.scale)
+        self.optimiser.zero_grad(set_to_none=True)
+        (losses if weights is None else losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+        _penalise(self._weights, self.recipe.l1)
+        _penalise(self._scales, self.recipe.slim)
+        self.optimiser.step()
+        return outputs.detach(), losses.detach()
+
+
+def head_of(model: nn.Module) -> nn.Module:
+    """The last layer of a model.
+
+    Raises:
+        ValueError: the model does not tell which that is.
+    """
+    head = getattr(model, "head", None)
+    if not isinstance(head, nn.Module):
+        raise ValueError("the model has no `head`, so there is nothing to train while the rest is frozen")
+    return head
+
+
+def _parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Weights of linear layers, convolutions and embeddings, and all the others; only those that may learn."""
+    owned = {id(module.weight) for module in model.modules() if isinstance(module, _WEIGHTED)}
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in learning if id(parameter) in owned]
+    return weights, [parameter for parameter in learning if id(parameter) not in owned]
+
+
+def _scales(model: nn.Module) -> list[nn.Parameter]:
+    norms = [module for module in model.modules() if isinstance(module, _NORMS)]
+    return [norm.weight for norm in norms if norm.weight is not None and norm.weight.requires_grad]
+
+
+@torch.no_grad()
+def _penalise(parameters: Sequence[nn.Parameter], factor: float) -> None:
+    """Add the subgradient of a factor times the sum of absolute values, as Liu et al. 2017 do."""
+    if factor:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.sign(), alpha=factor)

@@ -1,0 +1,91 @@
+"""What a run is asked for, and what it depends on."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from datadiet_cli import __version__
+from datadiet_cli.config.base import Common
+from datadiet_cli.config.pipeline import Expectation, Step
+from datadiet_cli.data.reading import Reading
+from datadiet_cli.data.tables import TableFormat
+from datadiet_cli.encode.cache import cache_folder
+from datadiet_cli.outcome import Outcome
+from datadiet_cli.resume import key_of
+
+# What a decision does not depend on, though it is a common setting.
+_WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        command: the subcommand.
+        input: INPUT.
+        output: OUTPUT, or None to write nothing.
+        common: the common settings.
+        steps: the steps in order.
+        product: what OUTPUT is: the dataset that remains, the model that the only step trained, or the report alone.
+        expect: gates over the final figures.
+        check: whether removing anything (or more than `max_removed`) fails.
+        force: whether an existing OUTPUT is replaced.
+        rerun: whether everything is computed again.
+        keep_intermediate: whether the dataset after each step but the last is written too.
+        environment: environment variables.
+        replay: an earlier outcome of the only step, by whose comparisons it decides again.
+    """
+
+    command: str
+    input: str
+    output: str | None
+    common: Common
+    steps: list[Step]
+    product: Literal["dataset", "model", "report"] = "dataset"
+    expect: Mapping[str, Expectation] = field(default_factory=dict)
+    check: bool = False
+    force: bool = False
+    rerun: bool = False
+    keep_intermediate: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+    replay: Outcome | None = None
+
+    def key(self, state: str, steps: int | None = None) -> str:
+        """Digest all that a run depends on.
+
+        Args:
+            state: the signature of INPUT and of whatever else is read.
+            steps: of so many of the steps; of all for None.
+        """
+        settings = self.common.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+        chain = [(step.name, step.settings.model_dump(mode="json")) for step in self.steps[:steps]]
+        place, replayed = os.path.realpath(self.input), self.replay is not None
+        return key_of(__version__, place, state, settings, self.common.link, chain, replayed, self.product)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether to use the cache: not if it lies in INPUT, which is never written to."""
+        folder, source = (os.path.realpath(p) for p in (cache_folder(self.environment), self.input))
+        return self.common.cache and not (folder + os.sep).startswith(source.rstrip(os.sep) + os.sep)
+
+    @property
+    def intermediate(self) -> list[str]:
+        """Where the dataset after each step but the last goes, if that was asked for."""
+        if not self.keep_intermediate or self.output is None:
+            return []
+        suffix = "" if os.path.isdir(self.input) else os.path.splitext(self.input)[1]
+        base = self.output.rstrip("/")
+        return [f"{base}.after-{number}-{step.name}{suffix}" for number, step in enumerate(self.steps[:-1], 1)]
+
+
+def reading_of(common: Common) -> Reading:
+    """How INPUT is to be read."""
+    return Reading(
+        label=common.label,
+        split=common.split,
+        id_column=common.id_column,
+        follow_symlinks=common.follow_symlinks,
+        table=TableFormat(common.encoding, common.delimiter, common.header),
+    )

@@ -1,0 +1,107 @@
+"""The steps of a run, one after the other, each on what the one before left."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from datadiet_cli.baseline import accepted, read_baseline
+from datadiet_cli.changes import Workshop
+from datadiet_cli.config.base import Common
+from datadiet_cli.config.registry import load, spec_of
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.scan import UNCOPYABLE
+from datadiet_cli.encode.cache import Cache, NoCache, cache_folder
+from datadiet_cli.engine import Engine
+from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.report.verdicts import StepResult
+from datadiet_cli.request import Request, reading_of
+from datadiet_cli.resume import Memory
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.safeguard import keep_classes
+
+Progress = Callable[[str, int], Callable[[int], None]]
+
+
+def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, progress: Progress) -> list[StepResult]:
+    """Run the steps, or recall what they decided before.
+
+    Args:
+        request: what was asked for.
+        dataset: INPUT.
+        state: the signature of all that is read.
+        workshop: where new files are made.
+        progress: announces work.
+
+    Returns:
+        The opening, then each step.
+    """
+    common = request.common
+    remembered = Cache(request.environment) if request.remembers else NoCache()
+    with Engine(common.engine, common.workers) as engine, remembered as cache:
+        context = Context(
+            engine,
+            common.seed,
+            common.device,
+            common.max_pixels,
+            progress,
+            cache=cache,
+            reading=reading_of(common),
+            replay=request.replay,
+            new_folder=workshop.new_folder,
+            checkpoints=os.path.join(cache_folder(request.environment), "training") if request.remembers else None,
+            rerun=request.rerun,
+        )
+        return _steps(request, dataset, state, workshop, context)
+
+
+def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, context: Context) -> list[StepResult]:
+    common = request.common
+    memory = Memory(request.environment, enabled=request.remembers and request.replay is None)
+    known = frozenset() if common.baseline is None else read_baseline(common.baseline)
+    opened = _opening(dataset)
+    results = [StepResult("open", {}, len(dataset), opened, 0.0, dataset.without(opened.verdicts.dropped()))]
+    context = replace(context, opened=results[0].after)
+    for number, step in enumerate(request.steps, 1):
+        begun = time.perf_counter()
+        current = results[-1].after
+        step_key = request.key(state, number)
+        outcome = None if request.rerun else memory.recall(step_key)
+        resumed = outcome is not None
+        if outcome is None:
+            outcome = load(spec_of(step.name).run)(current, step.settings, context)
+            memory.store(step_key, outcome)
+        outcome = accepted(_apply_unreadable(outcome, current, common), current, known)
+        encoding = context.reading.table.encoding
+        changed = workshop.apply(
+            current, outcome.changes, context.engine, context.max_pixels, encoding, context.progress
+        )
+        after = changed.without(outcome.verdicts.dropped())
+        if outcome.transform is not None and outcome.transform.of_vectors:
+            after = replace(after, selection=outcome.transform)
+        settings = step.settings.model_dump(mode="json")
+        seconds = time.perf_counter() - begun
+        results.append(StepResult(step.name, settings, len(current), outcome, seconds, after, resumed))
+    return results
+
+
+def _opening(dataset: Dataset) -> Outcome:
+    """What cannot be carried over at all is dropped before the first step, with its reason."""
+    causes = dataset.source.causes()
+    rows = sorted(causes)
+    words = [f"{causes[row]}: {UNCOPYABLE[causes[row]]}" for row in rows]
+    return Outcome(Verdicts.of(rows, Action.DROP, "unreadable", detail=words))
+
+
+def _apply_unreadable(outcome: Outcome, dataset: Dataset, common: Common) -> Outcome:
+    """Steps flag what they cannot read; dropping it is the user's choice, and never done to evaluation data."""
+    if common.unreadable == "keep":
+        return outcome
+    verdicts = outcome.verdicts
+    training = np.isin(verdicts.sample, dataset.rows[dataset.training])
+    action = verdicts.action.copy()
+    action[(verdicts.reason == "unreadable") & training] = Action.DROP
+    rank = np.arange(int(dataset.rows.max(initial=-1)) + 1)
+    return replace(outcome, verdicts=keep_classes(dataset, replace(verdicts, action=action), rank))

@@ -1,0 +1,1 @@
+"""The parts of `apply`: a transform that was written down, and what it does to new data."""

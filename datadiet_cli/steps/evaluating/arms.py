@@ -1,0 +1,160 @@
+"""Train the reference model on what is compared, several times each, all by the same recipe."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.config.evaluate import Evaluate
+from datadiet_cli.engine import Engine
+from datadiet_cli.methods.targets import apportion
+from datadiet_cli.nn.recipe import Recipe
+from datadiet_cli.steps.comparing.arms import Arm
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.evaluating.trial import STEP, Side, Trial
+from datadiet_cli.steps.teaching.lessons import Lesson, seed_of, teach, workplace
+from datadiet_cli.steps.teaching.material import spec_of
+from datadiet_cli.steps.teaching.recipes import recipe_of
+from datadiet_cli.steps.teaching.results import predicted
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.training import Fitted
+
+Ints = NDArray[np.int64]
+
+_FIRST_SEED = 1000
+"""Trainings of a comparison have other seeds than those whose records samples are chosen by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is trained under one name.
+
+    Attributes:
+        name: ``after``, ``before``, ``random`` or ``cost``.
+        side: where the samples come from.
+        rows: for each seed the positions to learn from.
+        recipe: how.
+    """
+
+    name: str
+    side: Side
+    rows: Sequence[Ints]
+    recipe: Recipe
+
+
+def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -> tuple[list[Plan], list[str]]:
+    """What is trained for a comparison under a protocol, and what people should be told of it.
+
+    Args:
+        trial: what is compared.
+        settings: name the model, the controls and the number of seeds.
+        protocol: ``epochs``: as many passes over each dataset; ``iterations``: as many steps as `before` takes.
+        context: the run.
+    """
+    seeds, notes = settings.seeds, []
+    n_after, n_before = len(trial.after.train), len(trial.before.train)
+    recipes = {}
+    for name, side in (("after", trial.after), ("before", trial.before)):
+        spec = spec_of(side.material, settings, trial.classes, STEP)
+        recipes[name] = recipe_of(settings, spec, context.device, STEP)
+    after, before = recipes["after"], recipes["before"]
+    if protocol == "iterations":
+        steps = before.epochs * _steps(n_before, before.batch_size)
+        after, before = replace(after, iterations=steps), replace(before, iterations=steps)
+    plans = [
+        Plan("after", trial.after, [trial.after.train] * seeds, after),
+        Plan("before", trial.before, [trial.before.train] * seeds, before),
+    ]
+    fewer = n_after < n_before
+    if "random" in settings.controls and fewer:
+        drawn = [_random(trial.before, n_after, seed_of(context.seed, _FIRST_SEED + i)) for i in range(seeds)]
+        plans.append(Plan("random", trial.before, drawn, replace(before)))
+    if "cost" in settings.controls and fewer and protocol == "epochs":
+        steps = after.epochs * _steps(n_after, after.batch_size)
+        plans.append(Plan("cost", trial.before, [trial.before.train] * seeds, replace(before, iterations=steps)))
+    if not fewer and settings.controls != ["none"]:
+        notes.append("no controls: after has no fewer samples than before")
+    return plans, notes
+
+
+def _steps(n: int, batch_size: int) -> int:
+    return -(-n // batch_size)
+
+
+def _random(side: Side, size: int, seed: int) -> Ints:
+    """Random samples, of each class its share; at least one of each as far as that goes."""
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(side.train)
+    goal = side.material.goal
+    if goal.task == "numbers":
+        return np.sort(shuffled[:size])
+    code = goal.values[shuffled]
+    counts = np.bincount(code, minlength=len(goal.classes))
+    quota = np.minimum(apportion(counts, size), counts)
+    order = np.argsort(code, kind="stable")
+    within = np.arange(len(code)) - np.repeat(np.cumsum(counts) - counts, counts)
+    chosen = shuffled[order[within < quota[code[order]]]]
+    return np.sort(chosen)
+
+
+def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Context) -> tuple[list[Arm], list[str]]:
+    """Train all of a comparison, side by side, and ask each model about the test samples.
+
+    Trainings that came to an end are remembered until all have, so that an interrupted comparison loses only those
+    under way.
+
+    Returns:
+        What came of each plan; and the folders of checkpoints, for when all is done.
+
+    Raises:
+        ConfigError, InputError, DatadietError: as `teach`.
+    """
+    lessons: list[Lesson] = []
+    for plan in plans:
+        spec = spec_of(plan.side.material, settings, trial.classes, STEP)
+        none = np.empty(0, dtype=np.int64)
+        for i, rows in enumerate(plan.rows):
+            seed = seed_of(context.seed, _FIRST_SEED + i)
+            lessons.append(Lesson(spec, plan.recipe, plan.side.material, rows, none, seed, ""))
+    tell = context.progress("training", len(lessons))
+    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
+    places = [workplace(lesson, context) for lesson in lessons]
+    sides = [plan.side for plan in plans for _ in plan.rows]
+
+    def run(numbers: "Sequence[int]") -> "list[tuple[Fitted, NDArray[np.float64]]]":
+        done = []
+        for number in numbers:
+            lesson, side = lessons[number], sides[number]
+            fitted = teach(lesson, settings, quiet, STEP, folder=places[number])
+            done.append((fitted, predicted(fitted.model, side.test, side.rows, quiet)))
+        return done
+
+    # One training takes one thread; several side by side take the cores, and none depends on another.
+    results: list[tuple[Fitted, NDArray[np.float64]]] = []
+    workers = max(context.engine.workers // settings.threads, 1)
+    with Engine("threads" if workers > 1 else "serial", workers) as engine:
+        for _, made in engine.map(run, range(len(lessons)), chunk=1, progress=tell):
+            results.extend(made)
+    arms, start = [], 0
+    for plan in plans:
+        mine = results[start : start + len(plan.rows)]
+        start += len(plan.rows)
+        arms.append(_arm(plan, mine))
+    return arms, places
+
+
+def _arm(plan: Plan, made: "Sequence[tuple[Fitted, NDArray[np.float64]]]") -> Arm:
+    dataset = plan.side.material.dataset
+    return Arm(
+        name=plan.name,
+        probability=np.stack([said for _, said in made]),
+        seconds=np.array([fitted.seconds for fitted, _ in made]),
+        samples_seen=np.array([fitted.samples_seen for fitted, _ in made], dtype=np.int64),
+        samples=len(plan.rows[0]),
+        bytes=int(dataset.bytes[plan.rows[0]].sum()),
+        epochs=made[0][0].epochs,
+        steps=made[0][0].steps,
+    )

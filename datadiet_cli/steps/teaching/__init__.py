@@ -1,0 +1,1 @@
+"""Teach reference models: what `train` and `evaluate` have in common."""

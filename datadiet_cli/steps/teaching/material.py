@@ -1,0 +1,202 @@
+"""A dataset as what a model takes and what it shall predict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.columns import Transform
+from datadiet_cli.config.training import MODELS, Training
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.nn.spec import Field, Spec
+from datadiet_cli.outcome import Action, Verdicts
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.features import meanings
+from datadiet_cli.steps.inputs import inputs_of
+from datadiet_cli.steps.targets import Goal, Task, target_of
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.batches import Samples
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_NAMED = 10
+"""Columns that are no input that people are told of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Samples in the form of a model.
+
+    Attributes:
+        dataset: where they come from.
+        goal: what is to be predicted of each.
+        fields: the tensors that a model takes.
+        arrays: each (n, ...), by field.
+        usable: (n,) bool, samples that can be learned from or predicted: they could be read.
+        causes: (n,) object, why one could not be read, or None.
+        transform: what makes a vector of a sample, where the field is one.
+        notes: what people should be told.
+    """
+
+    dataset: Dataset
+    goal: Goal
+    fields: tuple[Field, ...]
+    arrays: tuple[NDArray[np.generic], ...]
+    usable: Bools
+    causes: NDArray[np.object_]
+    transform: Transform | None
+    notes: tuple[str, ...] = ()
+
+    def samples(self, rows: Ints) -> "Samples":
+        """What a model is shown of some samples, by position."""
+        import torch
+
+        from datadiet_cli.nn.batches import Samples
+
+        whole = len(rows) == len(self.dataset) and bool((rows == np.arange(len(rows))).all())
+        inputs = tuple(torch.from_numpy(array if whole else array[rows]) for array in self.arrays)
+        values = self.goal.values[rows]
+        return Samples(inputs, torch.from_numpy(values if self.goal.classes else values.astype(np.float32)))
+
+    def unreadable(self, context: Context) -> Verdicts:
+        """Verdicts on the samples that could not be read."""
+        found = np.flatnonzero(self.causes != None)  # noqa: E711 - elementwise
+        if not len(found):
+            return Verdicts.join([])
+        said = meanings(self.dataset.kind, context)
+        words = [f"{cause}: {said.get(cause, cause)}" for cause in self.causes[found].tolist()]
+        return Verdicts.of(self.dataset.rows[found], Action.FLAG, "unreadable", detail=words)
+
+
+def material_of(
+    dataset: Dataset, settings: Training, context: Context, step: str, *, vectors: bool = False, task: Task = "auto"
+) -> Material:
+    """Bring a dataset into the form of a model.
+
+    Args:
+        dataset: the samples; what is fitted is fitted on the training samples among them.
+        settings: say which model, and of what.
+        context: the run.
+        step: who asks, for messages.
+        vectors: whether to turn samples into vectors whatever the settings say.
+        task: what another dataset's labels were found to be, which these are to be compared with.
+
+    Raises:
+        ConfigError: the settings do not fit the data, or nothing says what is to be predicted.
+        InputError: a named column does not exist.
+        MissingExtraError: what reads or encodes the samples is not installed.
+    """
+    _check_model(settings, step)
+    goal = target_of(dataset, step, task)
+    fields, transform = _taken_over(settings)
+    want = "vector" if vectors else None
+    made = inputs_of(dataset, settings, context, step, fields=fields, want=want, transform=transform)
+    notes = [f"column {name} is no input: {why}" for name, why in made.left_out.items()]
+    return Material(
+        dataset, goal, made.fields, made.arrays, made.usable, made.causes, made.transform, tuple(notes[:_NAMED])
+    )
+
+
+def _taken_over(settings: Training) -> tuple[tuple[Field, ...] | None, Transform | None]:
+    """What a model to start from takes."""
+    if settings.from_model is None:
+        return None, None
+    from datadiet_cli.steps.teaching.starting import taken_by
+
+    return taken_by(settings.from_model)
+
+
+def material_for(
+    dataset: Dataset, goal: Goal, like: Material, settings: Training, context: Context, step: str
+) -> Material:
+    """Bring other samples into the form that a model was taught in."""
+    return material_in(dataset, goal, like.fields, like.transform, settings, context, step)
+
+
+def material_in(
+    dataset: Dataset,
+    goal: Goal,
+    fields: tuple[Field, ...],
+    transform: Transform | None,
+    settings: Training,
+    context: Context,
+    step: str,
+) -> Material:
+    """Bring samples into the form of a model's fields.
+
+    Raises:
+        InputError: a column that the model wants is not there, or the samples are of another kind.
+    """
+    made = inputs_of(dataset, settings, context, step, fields=fields, transform=transform)
+    return Material(dataset, goal, fields, made.arrays, made.usable, made.causes, transform)
+
+
+def spec_of(material: Material, settings: Training, classes: Sequence[str], step: str) -> Spec:
+    """The model that the settings ask for, for a material.
+
+    Raises:
+        ConfigError: there is no such model, or it does not take these samples.
+    """
+    from datadiet_cli.nn.models import default_model, fits
+
+    options: dict[str, object] = {"dropout": settings.dropout}
+    name = settings.model
+    if settings.factory is not None:
+        name = "factory"
+        options |= {"factory": settings.factory, "arguments": arguments_of(settings, step)}
+    elif settings.from_model is not None:
+        from datadiet_cli.steps.teaching.starting import model_of
+
+        name, own = model_of(settings.from_model)
+        options = {**own, **(options if settings.dropout else {})}
+    elif name == "auto":
+        name = default_model(material.fields)
+    spec = Spec(name, material.fields, tuple(classes), options, material.goal.label)
+    try:
+        fits(name, material.fields)
+    except ValueError as error:
+        raise ConfigError(f"{step}: --model {settings.model}: {error}") from error
+    return spec
+
+
+def arguments_of(settings: Training, step: str) -> dict[str, object]:
+    """The arguments of a factory: numbers, true and false as such, everything else as text.
+
+    Raises:
+        ConfigError: one is no NAME=VALUE.
+    """
+    from datadiet_cli.config.yamlfile import scalar
+
+    found: dict[str, object] = {}
+    for pair in settings.factory_args or ():
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise ConfigError(f"{step}: --factory-args {pair}: must be NAME=VALUE, such as width=32")
+        known = scalar(value.strip())
+        found[name.strip()] = value.strip() if known is None else known
+    return found
+
+
+def _check_model(settings: Training, step: str) -> None:
+    if settings.model not in ("auto", *MODELS):
+        from datadiet_cli.config.words import suggestion
+
+        near = suggestion(settings.model, MODELS) or f"; there are {', '.join(MODELS)}"
+        raise ConfigError(f"{step}: --model {settings.model}: no such model{near}")
+    if settings.factory is not None and settings.from_model is not None:
+        raise ConfigError(f"{step}: --factory and --from-model both name the model; choose one")
+    if settings.freeze and settings.from_model is None:
+        raise ConfigError(f"{step}: --freeze keeps what a model has learned before; name one with --from-model")
+
+
+def with_classes(material: Material, classes: Sequence[str]) -> Material:
+    """The material with its labels numbered by other classes, which hold all of its own."""
+    place = {name: code for code, name in enumerate(classes)}
+    renumbered = np.array([place[name] for name in material.goal.classes] + [-1], dtype=np.int64)
+    goal = replace(material.goal, values=renumbered[material.goal.values], classes=tuple(classes))
+    return replace(material, goal=goal)

@@ -1,0 +1,83 @@
+"""How a model is trained: what the settings say, and where they say nothing what suits the model."""
+
+from dataclasses import replace
+from typing import Any
+
+from datadiet_cli.config.training import Training
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.nn.recipe import Recipe
+from datadiet_cli.nn.spec import Spec
+
+_PICTURES, _SOUNDS = ("flip", "crop", "cutout"), ("shift",)
+_CONVOLUTIONS = ("small-cnn", "resnet8", "resnet20")
+
+
+def recipe_of(settings: Training, spec: Spec, device: str, step: str) -> Recipe:
+    """Fill in what the settings leave to the model.
+
+    Raises:
+        ConfigError: what is to be done to a batch does not suit the samples.
+    """
+    from datadiet_cli.nn.models import DEFAULTS
+
+    own: dict[str, Any] = dict(DEFAULTS.get(spec.model, {}))
+    said = {
+        "epochs": settings.epochs,
+        "optimiser": None if settings.optimiser == "auto" else settings.optimiser,
+        "learning_rate": settings.learning_rate,
+        "weight_decay": settings.weight_decay,
+        "augment": _augment(settings, spec, step),
+    }
+    own |= {name: value for name, value in said.items() if value is not None}
+    if settings.optimiser != "auto" and settings.learning_rate is None and settings.optimiser != _optimiser(spec):
+        own["learning_rate"] = 0.1 if settings.optimiser == "sgd" else 0.002
+    return replace(
+        Recipe(),
+        **own,
+        batch_size=settings.batch_size,
+        l1=settings.l1,
+        slim=settings.slim,
+        patience=settings.patience,
+        precision=_precision(settings, spec, device),
+        freeze=settings.freeze,
+        threads=settings.threads,
+    )
+
+
+def _optimiser(spec: Spec) -> str:
+    from datadiet_cli.nn.models import DEFAULTS
+
+    return str(DEFAULTS.get(spec.model, {}).get("optimiser", Recipe().optimiser))
+
+
+def _augment(settings: Training, spec: Spec, step: str) -> tuple[str, ...] | None:
+    if settings.augment is None:
+        return None
+    wanted = [name for name in settings.augment if name != "none"]
+    kinds = {field.kind for field in spec.fields}
+    for name in wanted:
+        kind = "image" if name in _PICTURES else "audio"
+        if kind not in kinds:
+            raise ConfigError(f"{step}: --augment {name} is for {kind} data, and the model takes {', '.join(kinds)}")
+    return tuple(wanted)
+
+
+def _precision(settings: Training, spec: Spec, device: str) -> Any:
+    """Half precision where it is faster: for convolutions, on processors that compute in it."""
+    if settings.precision != "auto":
+        return settings.precision
+    if spec.model not in _CONVOLUTIONS:
+        return "float32"
+    return "bfloat16" if _computes_in_bfloat16(device) else "float32"
+
+
+def _computes_in_bfloat16(device: str) -> bool:
+    import torch
+
+    from datadiet_cli.nn.device import device_of
+
+    if device_of(device).type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Where the processor only imitates it, it is slower.
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in asked)

@@ -1,0 +1,38 @@
+"""What a model makes of samples, and how good that is."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.methods.metrics import classification, regression
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.teaching.material import Ints, Material
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Floats = NDArray[np.float64]
+
+
+def predicted(model: "nn.Module", material: Material, rows: Ints, context: Context) -> Floats:
+    """What a model says of samples, by position: (k, K) probabilities of classes, or (k,) numbers."""
+    from datadiet_cli.nn.device import device_of
+    from datadiet_cli.nn.predicting import predict
+
+    out = predict(model, material.samples(rows), device=device_of(context.device)).astype(np.float64)
+    return out[:, 0] if material.goal.task == "numbers" else shares(out)
+
+
+def shares(logits: Floats) -> Floats:
+    """(n, K) logits as probabilities whose rows sum to 1 in double precision."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    made: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return made
+
+
+def measured(said: Floats, material: Material, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of predictions of samples, by position; all of them labelled, by these classes."""
+    values = material.goal.values[rows]
+    return classification(values, said, classes) if material.goal.task == "classes" else regression(values, said)

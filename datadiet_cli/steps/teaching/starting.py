@@ -1,0 +1,70 @@
+"""A model to start from: what it takes, and how it goes on with another label."""
+
+import os
+from typing import TYPE_CHECKING
+
+from datadiet_cli.columns import Transform
+from datadiet_cli.nn.spec import Field, Spec
+from datadiet_cli.steps.teaching.using import trained
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.batches import Samples
+    from datadiet_cli.nn.models.parts import Model
+
+OF_THE_LABEL = ("head.", "target_")
+"""How the names of weights begin that belong to what is predicted."""
+
+
+def taken_by(path: str) -> tuple[tuple[Field, ...], Transform | None]:
+    """The fields of a model, and what makes its vectors.
+
+    Args:
+        path: a folder of `train`, or a .pt2 file.
+
+    Raises:
+        InputError: it cannot be read, or takes something else than pictures or vectors.
+    """
+    if os.path.isdir(path):
+        known = trained(path)
+        return known.spec.fields, known.transform
+    from datadiet_cli.nn.modelfile import load_program
+    from datadiet_cli.nn.rehydrate import program_field
+
+    return (program_field(load_program(path)),), None
+
+
+def model_of(path: str) -> tuple[str, dict[str, object]]:
+    """The name of a model that another one starts from, and the options that it was built with."""
+    if not os.path.isdir(path):
+        return "program", {}
+    spec = trained(path).spec
+    return spec.model, dict(spec.options)
+
+
+def started(path: str, spec: Spec, samples: "Samples", seed: int) -> "Model":
+    """A model with what another one learned before; with a head of its own if it predicts something else.
+
+    Args:
+        path: of the other model.
+        spec: of the new one.
+        samples: what it is going to learn from.
+        seed: of a new head.
+
+    Raises:
+        InputError: the other model cannot be read.
+        ValueError: it cannot be gone on with.
+    """
+    from datadiet_cli.nn.modelfile import load_program
+    from datadiet_cli.nn.models import build, from_program
+
+    if not os.path.isdir(path):
+        return from_program(spec, load_program(path), seed)
+    old = trained(path)
+    if old.spec.model == "program":
+        return from_program(spec, load_program(os.path.join(path, "model.pt2")), seed)
+    model = build(spec, samples.inputs, samples.target if samples.regression else None, seed=seed)
+    weights = old.model.state_dict()
+    if old.spec.classes != spec.classes or not spec.classes:
+        weights = {name: value for name, value in weights.items() if not name.startswith(OF_THE_LABEL)}
+    model.load_state_dict(weights, strict=False)
+    return model

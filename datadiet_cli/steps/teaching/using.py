@@ -1,0 +1,95 @@
+"""Use a trained model on samples."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.columns import Transform
+from datadiet_cli.config.training import Training
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.errors import InputError
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.targets import Goal
+from datadiet_cli.steps.teaching.material import Material, material_in
+from datadiet_cli.steps.teaching.results import predicted
+from datadiet_cli.transformfile import JSON_ENDING, read_transforms
+
+if TYPE_CHECKING:
+    from torch import nn
+
+VECTORS = f"vectors{JSON_ENDING}"
+"""In the folder of a model: what makes vectors of samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model that was trained before.
+
+    Attributes:
+        model: the network.
+        spec: what it takes and gives.
+        transform: what makes vectors of samples, where it takes those.
+    """
+
+    model: "nn.Module"
+    spec: Spec
+    transform: Transform | None
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of n samples.
+
+    Attributes:
+        said: (n, K) probabilities of classes, or (n,) numbers; zeros where a sample could not be read.
+        usable: (n,) bool, samples that could be read.
+        classes: names; none for a regression.
+    """
+
+    said: NDArray[np.float64]
+    usable: NDArray[np.bool_]
+    classes: tuple[str, ...]
+
+
+def trained(folder: str) -> Trained:
+    """Read a model that `train` wrote.
+
+    Raises:
+        InputError: it is none, or damaged.
+    """
+    from datadiet_cli.nn.modelfile import load
+
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: is no folder with a model; name the MODEL_DIR of datadiet train")
+    model, spec = load(folder)
+    path = os.path.join(folder, VECTORS)
+    transform = read_transforms(path)[0][0] if os.path.exists(path) else None
+    return Trained(model, spec, transform)
+
+
+def predictions(folder: str, dataset: Dataset, context: Context, step: str) -> Predictions:
+    """Read a model and ask it about all samples.
+
+    Raises:
+        InputError: the model cannot be read, or the samples lack what it takes.
+        MissingExtraError: what reads or encodes the samples is not installed.
+    """
+    known = trained(folder)
+    material = shown(known, dataset, context, step)
+    rows = np.flatnonzero(material.usable)
+    found = predicted(known.model, material, rows, context)
+    said = np.zeros((len(dataset), *found.shape[1:]))
+    said[rows] = found
+    return Predictions(said, material.usable, known.spec.classes)
+
+
+def shown(known: Trained, dataset: Dataset, context: Context, step: str, goal: Goal | None = None) -> Material:
+    """Samples in the form of a model; without a goal, for predictions alone."""
+    if goal is None:
+        values = np.zeros(len(dataset), dtype=np.int64 if known.spec.classes else np.float64)
+        goal = Goal("classes" if known.spec.classes else "numbers", values, known.spec.classes, known.spec.label)
+    return material_in(dataset, goal, known.spec.fields, known.transform, Training(), context, step)

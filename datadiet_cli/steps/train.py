@@ -1,0 +1,161 @@
+"""Train a reference model on a dataset, and write down how each sample was learned.
+
+Only training samples are learned from. A validation split tells how it goes and, if asked for, when to stop; a test
+split is looked at once, at the end.
+"""
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from datadiet_cli.config.train import Train
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.errors import InputError
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.outcome import Outcome
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.division import Division, divide
+from datadiet_cli.steps.teaching.lessons import Lesson, resumable, seed_of, teach, workplace
+from datadiet_cli.steps.teaching.material import Ints, Material, material_of, spec_of
+from datadiet_cli.steps.teaching.recipes import recipe_of
+from datadiet_cli.steps.teaching.results import measured, predicted
+from datadiet_cli.transformfile import transform_files
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.record import Record
+    from datadiet_cli.nn.training import Fitted
+
+STEP = "train"
+REASONS = {"unreadable": "the content cannot be read"}
+
+
+def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
+    """Train a model and give its folder, with the record of the training.
+
+    Raises:
+        ConfigError: the settings do not fit the data, or the training diverges.
+        InputError: nothing can be learned from, or a named column or model does not exist.
+        MissingExtraError: what reads or encodes the samples is not installed.
+        DatadietError: memory ran out.
+    """
+    material = material_of(dataset, settings, context, STEP)
+    held_out = settings.validation if settings.patience is not None else 0.0
+    division = divide(dataset, material.goal, validation=held_out, test=None, seed=context.seed, usable=material.usable)
+    if len(division.train) < 2:
+        raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
+    spec = spec_of(material, settings, material.goal.classes, STEP)
+    recipe = recipe_of(settings, spec, context.device, STEP)
+    lessons = [
+        Lesson(
+            spec, recipe, material, division.train, division.validation, seed_of(context.seed, number),
+            "training" if settings.models == 1 else f"training {number + 1} of {settings.models}",
+        )
+        for number in range(settings.models)
+    ]  # fmt: skip
+    record = _record(lessons, settings, context)
+    from datadiet_cli.nn.recorder import Recorder
+
+    fitted, places = [], []
+    with resumable(context):
+        for number, lesson in enumerate(lessons):
+            places.append(workplace(lesson, context))
+            recorder = None if record is None else Recorder(record, number)
+            fitted.append(teach(lesson, settings, context, STEP, folder=places[-1], recorder=recorder))
+    metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
+    folder = _written(material, spec, fitted[0], division, record, context)
+    for place in [*places, *([] if record is None else [record.folder])]:
+        shutil.rmtree(place, ignore_errors=True)
+    return Outcome(material.unreadable(context), metrics, folders={".model": folder})
+
+
+def _record(lessons: list[Lesson], settings: Train, context: Context) -> "Record | None":
+    """Where it is written down how each sample is learned: a row for each sample that is learned from, by position."""
+    if settings.record == "none":
+        return None
+    import xxhash
+
+    from datadiet_cli.nn.record import Facts, Record
+    from datadiet_cli.nn.recorder import quantities_of
+
+    first = lessons[0]
+    dataset, goal = first.material.dataset, first.material.goal
+    told = json.dumps([[dataset.ids[row] for row in first.rows.tolist()], goal.values[first.rows].tolist()])
+    facts = Facts(
+        samples=len(first.rows),
+        epochs=first.recipe.epochs,
+        seeds=tuple(lesson.seed for lesson in lessons),
+        how=settings.record,
+        quantities=tuple(quantities_of(goal.task == "numbers")),
+        fingerprint=dataset.source.fingerprint(),
+        labels=xxhash.xxh3_128_hexdigest(told.encode()),
+        spec=first.spec.as_json(),
+        recipe=first.recipe.as_json(),
+    )
+    base = context.new_folder() if context.checkpoints is None else context.checkpoints
+    os.makedirs(base, exist_ok=True)
+    folder = os.path.join(base, f"record-{facts.key}")
+    if context.rerun:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Record.create(folder, facts)
+
+
+def _metrics(
+    material: Material, division: Division, spec: Spec, recipe: dict[str, Any], fitted: "list[Fitted]", context: Context
+) -> dict[str, Any]:
+    first = fitted[0]
+    found: dict[str, Any] = {}
+    for name, rows in (("validation", division.validation), ("test", division.test)):
+        if len(rows):
+            said = predicted(first.model, material, rows, context)
+            found[name] = {"samples": len(rows), **measured(said, material, rows, spec.classes)}
+    notes = [*material.notes, *division.notes]
+    if not found:
+        notes.append("no split for validation or test: how good the model is, `datadiet evaluate` says")
+    return {
+        "model": spec.model,
+        "task": material.goal.task,
+        "parameters": sum(parameter.numel() for parameter in first.model.parameters()),
+        "inputs": [field.name for field in spec.fields],
+        "classes": list(spec.classes),
+        "recipe": recipe,
+        "learned_from": len(division.train),
+        "epochs": first.epochs,
+        "best_epoch": first.best_epoch,
+        "samples_seen": first.samples_seen,
+        "history": first.history,
+        "models": len(fitted),
+        **found,
+        "notes": notes,
+    }
+
+
+def _written(
+    material: Material, spec: Spec, fitted: "Fitted", division: Division, record: "Record | None", context: Context
+) -> str:
+    """A folder with the model, what makes its vectors, and the record."""
+    from datadiet_cli.nn.modelfile import save
+
+    folder = context.new_folder()
+    some = division.train[: min(8, len(division.train))]
+    save(folder, fitted.model, spec, examples=material.samples(some).inputs)
+    if material.transform is not None:
+        for ending, content in transform_files([material.transform], material.dataset.kind).items():
+            write_atomically(os.path.join(folder, f"vectors{ending}"), content)
+    if record is not None:
+        place = os.path.join(folder, "record")
+        shutil.copytree(record.folder, place)
+        _write_samples(os.path.join(place, "samples.parquet"), material, division.train)
+    return folder
+
+
+def _write_samples(path: str, material: Material, rows: Ints) -> None:
+    """Which sample stands in which row of the record."""
+    import polars as pl
+
+    ids = material.dataset.source.ids(material.dataset.rows[rows])
+    plain = [name.encode("utf-8", "backslashreplace").decode() for name in ids]
+    labels = material.goal.values[rows]
+    named = [material.goal.classes[code] for code in labels.tolist()] if material.goal.task == "classes" else labels
+    pl.DataFrame({"id": plain, "label": named}).write_parquet(path)
