@@ -96,10 +96,12 @@ _OUTPUT: dict[str, tuple[str, str]] = {
 def _register(name: str, summary: str) -> None:
     """Add a step as a subcommand; its signature is a command line's share plus a flag for each setting."""
     model, product = settings_of(name), STEPS[name].product
+    first = _argument(*_INPUT[product], required=product != "report")
+    second = _argument(*_OUTPUT[product], required=False)
 
     def command(
-        input: Any = _argument(*_INPUT[product], required=product != "report"),
-        output: Any = _argument(*_OUTPUT[product], required=False),
+        input: Any = first,
+        output: Any = second,
         config: Config = None,
         **flags: Any,
     ) -> int:
@@ -178,7 +180,18 @@ app.command(
 
 
 # The common settings that say how INPUT is read; the others have no meaning for a look.
-_LOOK = {"label", "split", "id_column", "encoding", "delimiter", "header", "max_pixels", "follow_symlinks", "workers"}
+_LOOK = {
+    "label",
+    "label_pattern",
+    "split",
+    "id_column",
+    "encoding",
+    "delimiter",
+    "header",
+    "max_pixels",
+    "follow_symlinks",
+    "workers",
+}
 
 
 def _apply(

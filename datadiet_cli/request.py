@@ -84,6 +84,7 @@ def reading_of(common: Common) -> Reading:
     """How INPUT is to be read."""
     return Reading(
         label=common.label,
+        label_pattern=common.label_pattern,
         split=common.split,
         id_column=common.id_column,
         follow_symlinks=common.follow_symlinks,

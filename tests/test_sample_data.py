@@ -174,9 +174,13 @@ def test_make_makes_the_same_again(tmp_path):
     truth = json.loads((again / "truth.json").read_text(encoding="utf-8"))
     assert all(truth[part] == TRUTH[part] for part in PARTS)
     assert files(again / "images") == files(IMAGES)
-    assert (again / "table.csv").read_bytes() == (HOME / "table.csv").read_bytes()
+    for table in ("table.csv", "texts.csv"):
+        assert (again / table).read_bytes() == (HOME / table).read_bytes()
+    assert files(again / "sounds") == files(HOME / "sounds")
     if truth["made_with"] == TRUTH["made_with"]:
         assert filecmp.cmpfiles(again / "images", IMAGES, files(IMAGES), shallow=False)[1:] == ([], [])
+        sounds = HOME / "sounds"
+        assert filecmp.cmpfiles(again / "sounds", sounds, files(sounds), shallow=False)[1:] == ([], [])
 
 
 def test_make_leaves_a_stranger_s_images_alone(tmp_path):

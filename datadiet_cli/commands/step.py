@@ -8,6 +8,7 @@ from typing import Any
 
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
+from datadiet_cli.config.evaluate import Evaluate
 from datadiet_cli.config.load import load_pipeline, load_step
 from datadiet_cli.config.pipeline import RATES, Pipeline, Step
 from datadiet_cli.config.registry import spec_of
@@ -24,7 +25,7 @@ NAMED = 10
 
 def run_step(
     name: str,
-    input: str,
+    input: str | None,
     output: str | None,
     config: Path | None,
     flags: Mapping[str, Any],
@@ -37,6 +38,10 @@ def run_step(
     """
     common, settings = load_step(name, config, flags, os.environ)
     product = spec_of(name).product
+    if isinstance(settings, Evaluate):
+        input, output = _judged(input, output, settings)
+    if input is None:
+        raise ConfigError("INPUT is missing; name the dataset")
     request = Request(
         command=name,
         input=input,
@@ -50,6 +55,19 @@ def run_step(
         environment=dict(os.environ),
     )
     return carry_out(request, manner)
+
+
+def _judged(input: str | None, output: str | None, settings: Evaluate) -> tuple[str, str | None]:
+    """The dataset and the report of `evaluate`: two models are compared on test data, and no dataset is named."""
+    if settings.against_model is None:
+        if input is None:
+            raise ConfigError("AFTER is missing; name the dataset as it is now, and --against the one it was")
+        return input, output
+    if settings.test is None:
+        raise ConfigError("--against-model: two models are compared on test data; name it with --test")
+    if output is not None:
+        raise ConfigError(f"{input}: two models are compared on --test {settings.test}; name only a report")
+    return settings.test, input
 
 
 def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, keep_intermediate: bool) -> int:

@@ -89,7 +89,20 @@ Delimiter = Annotated[
     AfterValidator(_delimiter),
     WithJsonSchema({"type": "string", "pattern": r'^([^"\r\n]|tab|\\t)$'}),
 ]
+
+
+def _pattern(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except re.error as error:
+        raise ValueError(f"must be a regular expression; {shown(value)} is none: {error}") from None
+    if not groups:
+        raise ValueError(f"must have a group in parentheses, such as '([0-9])_', not {shown(value)}")
+    return value
+
+
 Encoding = Annotated[str, AfterValidator(_encoding)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
 class Common(Settings):
@@ -109,6 +122,9 @@ class Common(Settings):
     )
     label: str | None = Field(
         None, description="Name of the column that holds the labels, of a table or of a table of labels."
+    )
+    label_pattern: Pattern | None = Field(
+        None, description="Regular expression whose first group is the label in a file's path, such as '([0-9])_'."
     )
     split: str | None = Field(
         None,

@@ -29,7 +29,9 @@ class Training(Settings):
         description="Model to start from: a MODEL_DIR of train, or a .pt2 file; its head is new if classes differ.",
     )
     freeze: bool = Field(False, description="Train only the head; for a model to start from.")
-    epochs: int | None = Field(None, ge=1, le=10_000, description="Passes over the data; the model's own if not given.")
+    epochs: int | None = Field(
+        None, ge=1, le=10_000, description="Passes over the data; the model's own if not given, more for small data."
+    )
     batch_size: int = Field(128, ge=2, le=65_536, description="Samples a step.")
     optimiser: Literal["auto", "sgd", "adamw"] = Field("auto", description="auto: the model's own.")
     learning_rate: float | None = Field(None, gt=0, le=100, description="At its peak; the model's own if not given.")

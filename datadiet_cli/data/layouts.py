@@ -1,9 +1,10 @@
 """Recognise how a folder says which class and which split a file belongs to."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from datadiet_cli.data.annotations import split_of_folder
 from datadiet_cli.data.coco import Coco, read_coco
@@ -92,9 +93,11 @@ def recognise(
 
     Raises:
         InputError: a metadata table or an annotation file is wrong, or a label column was named and there is no table
-            to have it.
+            to have it, or the pattern of labels matches no file.
     """
     plan = _annotated(root, samples, others) or _by_folders([entry.path for entry in samples])
+    if reading.label_pattern is not None:
+        return _by_names(root, plan, [entry.path for entry in samples], reading.label_pattern)
     tables = Tables(root, samples, reading)
     visible = [e.path for e in others if e.cause is None and not is_hidden(e.path) and is_table(e.path)]
     metadata = [path for path in visible if path.rpartition("/")[2] in METADATA]
@@ -119,6 +122,15 @@ def recognise(
                 "class folders need no such option"
             )
     return plan
+
+
+def _by_names(root: str, plan: Plan, paths: Sequence[str], pattern: str) -> Plan:
+    """The plan of files whose names say their classes; tables beside them are carried along as they are."""
+    found = [re.search(pattern, path) for path in paths]
+    labels = [match[1] if match else None for match in found]
+    if not any(labels):
+        raise InputError(f"{root}: --label-pattern {pattern}: matches no file, such as {paths[0]}")
+    return replace(plan, layout=f"{plan.layout}, labels in the names", labels=labels, class_sets={}, class_depth=None)
 
 
 def _apply_tables_at_the_top(plan: Plan, tables: Tables, paths: Sequence[str], reading: Reading) -> None:

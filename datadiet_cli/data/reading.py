@@ -12,6 +12,7 @@ class Reading:
 
     Attributes:
         label: the column that holds the label, of a table or of a labels file.
+        label_pattern: of a folder, a regular expression whose first group is the label in the path of a file.
         split: the column that holds the split.
         id_column: the column that holds the id.
         follow_symlinks: whether links may lead out of INPUT and to directories.
@@ -19,6 +20,7 @@ class Reading:
     """
 
     label: str | None = None
+    label_pattern: str | None = None
     split: str | None = None
     id_column: str | None = None
     follow_symlinks: bool = False
@@ -26,7 +28,7 @@ class Reading:
 
     def of_another(self) -> "Reading":
         """How to read another dataset that this one is compared with; it need not have the named columns."""
-        return replace(self, label=None, split=None, id_column=None)
+        return replace(self, label=None, label_pattern=None, split=None, id_column=None)
 
 
 def split_column(file: TableFile) -> str | None:

@@ -76,7 +76,7 @@ def classification(labels: ArrayLike, probability: Probabilities, classes: Seque
             **{name: [_value(value) for value in values.tolist()] for name, values in per_class.items()},
         },
         "confusion": matrix.tolist() if len(classes) <= MATRIX else None,
-        "confused": _confused(matrix, classes),
+        "confused": confused(matrix, classes),
     }
 
 
@@ -156,6 +156,24 @@ def precision_recall_f1(matrix: Ints) -> tuple[Floats, Floats, Floats]:
     return _share(right, chosen), _share(right, support), _share(2 * right, support + chosen)
 
 
+def confused(matrix: Ints, classes: Sequence[str]) -> list[list[Any]]:
+    """The pairs of different classes that are confused most often; ties in the order of classes.
+
+    Args:
+        matrix: (K, K) int64, as `confusion` gives it.
+        classes: K names.
+
+    Returns:
+        at most `CONFUSED`, each the class, what it was taken for, and how often.
+    """
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    flat = wrong.ravel()
+    worst = np.argsort(-flat, kind="stable")[:CONFUSED]
+    pairs = [(divmod(int(at), len(classes)), int(flat[at])) for at in worst if flat[at]]
+    return [[classes[one], classes[other], count] for (one, other), count in pairs]
+
+
 def calibration_error(labels: Ints, probability: Probabilities, bins: int = BINS) -> float:
     """Expected calibration error of the likeliest class (Guo et al., On Calibration of Modern Neural Networks, 2017).
 
@@ -223,13 +241,3 @@ def _mean(values: Floats, weights: Ints | None = None) -> float | None:
 
 def _value(number: float) -> float | None:
     return None if isnan(number) else float(number)
-
-
-def _confused(matrix: Ints, classes: Sequence[str]) -> list[list[Any]]:
-    """The pairs of different classes that are confused most often; ties in the order of classes."""
-    wrong = matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    flat = wrong.ravel()
-    worst = np.argsort(-flat, kind="stable")[:CONFUSED]
-    pairs = [(divmod(int(at), len(classes)), int(flat[at])) for at in worst if flat[at]]
-    return [[classes[one], classes[other], count] for (one, other), count in pairs]

@@ -125,16 +125,15 @@ def bytes_of(state: Mapping[str, torch.Tensor]) -> Bytes:
     """Size of tensors, in the order of their names, without the names.
 
     Args:
-        state: as `Module.state_dict` gives it; sparse tensors count their values and indices.
+        state: dense tensors, as `Module.state_dict` gives them.
     """
     squeeze = zlib.compressobj(_LEVEL, wbits=31)
     raw = compressed = 0
     for name in sorted(state):
-        for part in _dense_parts(state[name].detach()):
-            flat = part.to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy()
-            raw += flat.size
-            for start in range(0, flat.size, _CHUNK):
-                compressed += len(squeeze.compress(flat[start : start + _CHUNK].tobytes()))
+        flat = state[name].detach().to("cpu").contiguous().reshape(-1).view(torch.uint8).numpy()
+        raw += flat.size
+        for start in range(0, flat.size, _CHUNK):
+            compressed += len(squeeze.compress(flat[start : start + _CHUNK].tobytes()))
     return Bytes(raw, compressed + len(squeeze.flush()))
 
 
@@ -219,7 +218,7 @@ class _Run:
 
     def _on_gpu(self) -> tuple[float, float]:
         with torch.cuda.device(self._batch[0].device):
-            start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             torch.cuda.synchronize()
             start.record()
             for _ in range(self._repeats):
@@ -246,14 +245,3 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _dense_parts(tensor: torch.Tensor) -> list[torch.Tensor]:
-    if tensor.layout is torch.sparse_coo:
-        own = tensor.coalesce()
-        return [own.indices(), own.values()]
-    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
-        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
-    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
-        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
-    return [tensor]

@@ -162,7 +162,8 @@ def computing(device: "torch.device", threads: int) -> Iterator[None]:
     """Set torch up for a training that gives the same numbers each time; all is as before afterwards.
 
     The number of threads is one for the whole process. So trainings may run side by side in threads if all ask for the
-    same; the last one to end puts back what was before the first.
+    same; the last one to end puts back what was before the first. OpenMP keeps a number for each thread besides, which
+    stays in a thread whose training ends while others go on.
 
     On CUDA, only deterministic algorithms are used, an operation that has none is an error, and float32 is not rounded
     to TF32. cuBLAS needs ``CUBLAS_WORKSPACE_CONFIG`` for that, which is set to ``:4096:8`` unless it is there; it is
@@ -180,6 +181,12 @@ def computing(device: "torch.device", threads: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(_THREADS.held(threads))
         torch.set_num_threads(threads)  # OpenMP keeps a number for each thread besides
-        if device.type == "cuda":
-            stack.enter_context(_DETERMINISTIC.held(1))
+        stack.enter_context(deterministic(device))
+        yield
+
+
+@contextlib.contextmanager
+def deterministic(device: "torch.device") -> Iterator[None]:
+    """The part of `computing` that is about CUDA, for whoever only predicts; on a CPU there is nothing to set."""
+    with _DETERMINISTIC.held(1) if device.type == "cuda" else contextlib.nullcontext():
         yield

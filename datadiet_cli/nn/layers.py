@@ -68,7 +68,7 @@ def _linear(call: Call) -> Made | None:
     return _with(layer, weight, call, 0, ("linear",))
 
 
-_CONVOLUTIONS: dict[tuple[bool, int], type[nn.modules.conv._ConvNd]] = {
+_CONVOLUTIONS: dict[tuple[bool, int], Callable[..., nn.Module]] = {
     (False, 1): nn.Conv1d,
     (False, 2): nn.Conv2d,
     (False, 3): nn.Conv3d,
@@ -181,26 +181,25 @@ def _with(layer: nn.Module, weight: nn.Parameter | None, call: Call, argument: i
 
 MAKERS: dict[Any, Callable[[Call], Made | None]] = {
     _OPS.linear.default: _linear,
-    **{
-        op: _convolution
-        for op in (
-            *(_OPS.conv1d.default, _OPS.conv2d.default, _OPS.conv3d.default),
-            *(_OPS.conv1d.padding, _OPS.conv2d.padding, _OPS.conv3d.padding),
-            *(_OPS.conv_transpose1d.default, _OPS.conv_transpose2d.input, _OPS.conv_transpose3d.input),
-        )
-    },
+    _OPS.conv1d.default: _convolution,
+    _OPS.conv2d.default: _convolution,
+    _OPS.conv3d.default: _convolution,
+    _OPS.conv1d.padding: _convolution,
+    _OPS.conv2d.padding: _convolution,
+    _OPS.conv3d.padding: _convolution,
+    _OPS.conv_transpose1d.default: _convolution,
+    _OPS.conv_transpose2d.input: _convolution,
+    _OPS.conv_transpose3d.input: _convolution,
     _OPS.batch_norm.default: _batch_norm,
     _OPS.layer_norm.default: _layer_norm,
     _OPS.group_norm.default: _group_norm,
     _OPS.embedding.default: _embedding,
-    **{
-        op: _dropout
-        for op in (
-            *(_OPS.dropout.default, _OPS.dropout_.default),
-            *(_OPS.alpha_dropout.default, _OPS.alpha_dropout_.default),
-            *(_OPS.feature_alpha_dropout.default, _OPS.feature_alpha_dropout_.default),
-        )
-    },
+    _OPS.dropout.default: _dropout,
+    _OPS.dropout_.default: _dropout,
+    _OPS.alpha_dropout.default: _dropout,
+    _OPS.alpha_dropout_.default: _dropout,
+    _OPS.feature_alpha_dropout.default: _dropout,
+    _OPS.feature_alpha_dropout_.default: _dropout,
     _OPS.feature_dropout.default: _feature_dropout,
     _OPS.feature_dropout_.default: _feature_dropout,
 }

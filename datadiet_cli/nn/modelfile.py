@@ -151,17 +151,15 @@ def exported(model: "nn.Module", examples: "Sequence[Tensor]") -> "ExportedProgr
     with quiet():
         try:
             # Guards would be code of our own in the file; as assertions they are part of the graph.
-            program = torch.export.export(
+            return torch.export.export(
                 model,
-                tuple(given.clone() for given in examples),
+                tuple(torch.zeros_like(given) for given in examples),  # the file keeps them, and is not for data
                 dynamic_shapes=sizes,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
         except Exception as error:
             told = f"{type(error).__name__}: {error}".strip().splitlines()[0][:300]
             raise ValueError(f"the model cannot be exported by torch.export: {told}") from error
-    program.example_inputs = None
-    return program
 
 
 @contextmanager

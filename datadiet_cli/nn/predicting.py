@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from datadiet_cli.nn.batches import Samples
-from datadiet_cli.nn.device import to_device
+from datadiet_cli.nn.device import deterministic, to_device
 
 Function = Callable[..., torch.Tensor]
 
@@ -103,9 +104,9 @@ def outputs(
         yield start, out[: min(batch, n - start)].to(torch.float32)
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
     """The context in which a network computes in a precision, ``float32`` or ``bfloat16``."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def _whole(
@@ -122,7 +123,8 @@ def _whole(
         # The width is asked of a sample of zeros: there is no other.
         blank = [tensor.new_zeros((1, *tensor.shape[1:])) for tensor in inputs]
         return _whole(model, function, blank, device, 1, precision)[:0]
-    found = [out.cpu().numpy() for _, out in outputs(function, inputs, device, batch, precision)]
+    with deterministic(device):
+        found = [out.cpu().numpy() for _, out in outputs(function, inputs, device, batch, precision)]
     return np.concatenate(found)
 
 

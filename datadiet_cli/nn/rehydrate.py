@@ -1,7 +1,7 @@
 """Turn an exported program into a network of real layers again, so that it can be trained, pruned and exported anew.
 
-`torch.export` leaves a list of operations on bare tensors, whose mode (training or evaluation) is fixed. Here operations
-that stem from a layer become that layer again, under the name that it had; all others stay as they are.
+`torch.export` leaves a list of operations on bare tensors, whose mode (training or evaluation) is fixed. Here
+operations that stem from a layer become that layer again, under the name that it had; all others stay as they are.
 """
 
 from collections.abc import Callable
@@ -51,8 +51,8 @@ def program_field(network: fx.GraphModule) -> Field:
     """What a network that `rehydrate` made takes, told by the shape of its argument.
 
     Returns:
-        A field of kind ``image`` for (n, 3, size, size) uint8, or float32 from 0 to 1, which ``options["dtype"]`` tells;
-        of kind ``vector`` for (n, d) float32.
+        A field of kind ``image`` for (n, 3, size, size) uint8, or float32 from 0 to 1, as ``options["dtype"]`` tells.
+        Of kind ``vector`` for (n, d) float32.
 
     Raises:
         ValueError: it takes something else.
@@ -107,7 +107,7 @@ class _Builder:
 
     def _placeholders(self) -> list[tuple[tuple[int | None, ...], torch.dtype]]:
         nodes = {node.name: node for node in self.program.graph.nodes if node.op == "placeholder"}
-        inputs = []
+        inputs: list[tuple[tuple[int | None, ...], torch.dtype]] = []
         copies: dict[int, Tensor] = {}
         for spec in self.program.graph_signature.input_specs:
             node = nodes.get(getattr(spec.arg, "name", ""))
@@ -215,8 +215,8 @@ class _Builder:
         plain = isinstance(user.target, torch._ops.OpOverload) and user.target._opname in _PLAIN
         if isinstance(tensor, nn.Parameter) and not plain:
             raise ValueError(
-                f"the weight {name} is used by {_name_of(user)}, which cannot be turned into a layer; export the network "
-                "with torch.export.export, and save it without run_decompositions"
+                f"the weight {name} is used by {_name_of(user)}, which cannot be turned into a layer; export the "
+                "network with torch.export.export, and save it without run_decompositions"
             )
         if source in self.new:
             return

@@ -25,8 +25,8 @@ class Field:
         options: JSON values, by kind: image ``size``; audio ``rate``, ``samples``; text ``buckets``, ``length``;
             numbers ``columns`` and their ``forms`` (how each is written: real, whole, date, time, day, span), and only
             where float32 needs it ``centres``, which are subtracted, and ``scales``, multiplied by then; categories
-            ``columns``, ``values`` (a list for each column); vector ``dimensions``, ``encoder``. A column of a table has
-            its ``column`` too, and one that names text files ``files``.
+            ``columns``, ``values`` (a list for each column); vector ``dimensions``, ``encoder``. A column of a table
+            has its ``column`` too, and one that names text files ``files``.
     """
 
     name: str

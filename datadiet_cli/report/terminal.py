@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from datadiet_cli.report.bars import class_bars
+from datadiet_cli.report.telling import details, headline
 
 SKIPPED_SHOWN = 5
 
@@ -53,10 +53,11 @@ def summary(document: Mapping[str, Any]) -> str:
     before, after, figures = document["input"], document["output"], document["figures"]
     lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
-    lines.extend(f"  {step['name']:<10} {_step(step)}" for step in told)
+    width = max([10, *(len(step["name"]) for step in told)])
+    lines.extend(f"  {step['name']:<{width}} {_step(step, document)}" for step in told)
     for step in told:
-        if step["name"] == "balance":
-            lines.extend(f"    {printable(bar)}" for bar in class_bars(step["metrics"]))
+        timings = document["run"]["steps"][document["steps"].index(step)].get("timings", {})
+        lines.extend(f"    {printable(line)}" for line in details(step, timings))
         lost = step["metrics"].get("against_unreadable")
         if lost:
             lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")
@@ -65,14 +66,8 @@ def summary(document: Mapping[str, Any]) -> str:
         if idle:
             verb = "has" if len(idle["settings"]) == 1 else "have"
             lines.append(f"  {'note':<10} {', '.join(idle['settings'])} {verb} no effect on method {idle['method']}")
-    removed = figures["removed"]
-    share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
-    size = f", {_difference(before['bytes'], after['bytes'])}"
-    if figures["added"]:
-        lines.append(f"  {'removed':<10} {removed:,}{share}")
-        lines.append(f"  {'added':<10} {figures['added']:,}{size}")
-    else:
-        lines.append(f"  {'removed':<10} {removed:,}{share}{size}")
+    if after["what"] == "dataset":
+        lines.extend(_removed(before, after, figures))
     if figures["unreadable"]:
         lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
@@ -85,6 +80,15 @@ def summary(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _removed(before: Mapping[str, Any], after: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
+    removed = figures["removed"]
+    share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
+    size = f", {_difference(before['bytes'], after['bytes'])}"
+    if figures["added"]:
+        return [f"  {'removed':<10} {removed:,}{share}", f"  {'added':<10} {figures['added']:,}{size}"]
+    return [f"  {'removed':<10} {removed:,}{share}{size}"]
+
+
 def _difference(before: int, after: int) -> str:
     """What was saved, or what it grew by."""
     return size_in_words(before - after) if before >= after else f"{size_in_words(after - before)} more in all"
@@ -93,16 +97,25 @@ def _difference(before: int, after: int) -> str:
 def _ending(document: Mapping[str, Any]) -> str:
     after = document["output"]
     count = _plural(after["samples"], "sample")
+    path = "" if after["path"] is None else printable(after["path"].rstrip("/"))
+    if after["what"] == "report":
+        failed = "" if all(gate["passed"] for gate in document["gates"]) else "a gate failed; "
+        return f"{failed}report in {path}" if path else f"{failed}no report was written; name one: REPORT.json"
     if not all(gate["passed"] for gate in document["gates"]):
         return f"a gate failed; nothing was written ({count} would remain)"
+    if after["what"] == "model" and not document["published"]:
+        return "nothing was written"
     if document["published"]:
-        path = printable(after["path"].rstrip("/"))
+        if after["what"] == "model":
+            return f"{path}: the model; report in {path}.report.json"
         return f"{path}: {count}, {size_in_words(after['bytes'])}; report in {path}.report.json"
     return f"nothing was written; {count} would remain"
 
 
-def _step(step: Mapping[str, Any]) -> str:
-    parts = []
+def _step(step: Mapping[str, Any], document: Mapping[str, Any]) -> str:
+    number = document["steps"].index(step)
+    said = headline(step, [column for column in document["columns"] if column["step_number"] == number])
+    parts = [] if said is None else [printable(said)]
     for action, reasons in step["verdicts"].items():
         said = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         parts.append(f"{_DONE.get(action, action)} {said}")

@@ -56,9 +56,9 @@ def divide(
 
     What is drawn depends on the samples and the seed only, not on the order of files or rows: of each class those with
     the smallest hashes (`sample_keys`), so that a sample stays in its part, but for a few at the border, when others
-    go. A class gives its share of the part, rounded such that the parts have the size asked for; each of two samples
-    or more gives at least one to a test part, and each keeps at least one to learn from. Numbers are drawn without
-    regard to their size.
+    go; samples of a class that have the same key stay together. A class gives its share of the part, rounded such that
+    the parts have the size asked for; each of two samples or more gives at least one to a test part, and each keeps at
+    least one to learn from. Numbers are drawn without regard to their size.
 
     Args:
         dataset: the samples.
@@ -70,7 +70,7 @@ def divide(
         keys: (n,) uint64, the samples by `sample_keys`, where some columns are not to count.
 
     Raises:
-        InputError: no sample is left to learn from.
+        InputError: no sample is left to learn from, or samples of one class only.
     """
     able = np.ones(len(dataset), dtype=bool) if usable is None else usable
     keys = sample_keys(dataset) if keys is None else keys
@@ -92,8 +92,9 @@ def divide(
         else:
             validating = drawn
     notes += _single(goal, train, np.concatenate([train, validating, testing]))
-    if not len(train):
-        raise InputError(f"{dataset.source.path}: no sample is left to learn from; {'; '.join(notes)}")
+    if not len(train) or (goal.task == "classes" and len(np.unique(goal.values[train])) < 2):
+        left = "no sample is" if not len(train) else "samples of one class only are"
+        raise InputError(f"{dataset.source.path}: {left} left to learn from{''.join(f'; {note}' for note in notes)}")
     return Division(train, validating, testing, tuple(notes))
 
 
@@ -138,9 +139,16 @@ def _draw(keys: Keys, goal: Goal, among: Ints, share: float, name: str) -> Ints:
     group = goal.values[among] if goal.task == "classes" else np.zeros(len(among), dtype=np.int64)
     counts = np.bincount(group)
     quota = _quotas(counts, share, at_least=1 if name.startswith("test") and goal.task == "classes" else 0)
-    order = np.lexsort((among, _mixed(keys[among] ^ salt), group))
+    mixed = _mixed(keys[among] ^ salt)
+    order = np.lexsort((among, mixed, group))
     within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(among[order[within < quota[group[order]]]])
+    # Equal keys of a class are neighbours, and stay together, on the side where most of them are; the last ones stay.
+    group, mixed = group[order], mixed[order]
+    new = (np.diff(group, prepend=-1) != 0) | (np.diff(mixed, prepend=mixed[:1]) != 0)
+    run = np.cumsum(new) - 1
+    start, size = within[new][run], np.bincount(run)[run]
+    taken = (2 * start + size <= 2 * quota[group]) & (start + size < counts[group])
+    return np.sort(among[order[taken]])
 
 
 def _mixed(keys: Keys) -> Keys:
@@ -163,14 +171,11 @@ def _quotas(counts: Ints, share: float, at_least: int) -> Ints:
 def _left_out(dataset: Dataset, goal: Goal, able: Bools) -> list[str]:
     notes = []
     if foreign := sum(goal.absent.values()):
-        names = _listed(list(goal.absent))
-        notes.append(
-            f"{foreign:,} evaluation samples are of classes that no training sample has, and left out: {names}"
-        )
+        notes.append(f"left out, of classes that no training sample has ({_listed(list(goal.absent))}): {foreign:,}")
     if unlabelled := int((~goal.known).sum()) - foreign:
-        notes.append(f"{unlabelled:,} samples without a label take no part")
+        notes.append(f"left out, without a label: {unlabelled:,}")
     if unusable := int((goal.known & ~able).sum()):
-        notes.append(f"{unusable:,} samples that cannot be read, or hold nothing, take no part")
+        notes.append(f"left out, because they cannot be read or hold nothing: {unusable:,}")
     return notes
 
 

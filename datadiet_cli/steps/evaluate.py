@@ -4,19 +4,22 @@ Or compare two models that are there, on test data.
 """
 
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
-from datadiet_cli.config.base import percentage
+import numpy as np
+
 from datadiet_cli.config.evaluate import Evaluate
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.outcome import Brake, Outcome, Verdicts
+from datadiet_cli.errors import InputError
+from datadiet_cli.outcome import Outcome, Verdicts
 from datadiet_cli.steps.comparing import compare
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.arms import planned, trained
+from datadiet_cli.steps.evaluating.gating import brakes_of
 from datadiet_cli.steps.evaluating.models import compared_models
-from datadiet_cli.steps.evaluating.trial import Trial, trial_of
+from datadiet_cli.steps.evaluating.trial import STEP, trial_of
 from datadiet_cli.steps.teaching.lessons import resumable
+from datadiet_cli.steps.teaching.material import spec_of
 
 REASONS = {"unreadable": "the content cannot be read"}
 
@@ -43,16 +46,19 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
             plans, told = planned(trial, settings, protocol, context)
             arms, used = trained(plans, trial, settings, context)
             places += used
-            notes += [note for note in told if note not in notes]
+            notes += [note for note in (*told, *blocks.get(protocol, {}).get("notes", ())) if note not in notes]
             values = trial.before.test.goal.values[trial.before.rows]
-            blocks[protocol] = compare(arms, values, trial.classes, settings, context.seed)
-            timings[protocol] = {arm.name: [round(float(s), 3) for s in arm.seconds] for arm in arms}
+            try:
+                blocks[protocol] = compare(arms, values, trial.classes, settings, context.seed)
+            except ValueError as error:
+                raise InputError(f"{STEP}: the test samples tell no difference: {error}") from error
+            timings[protocol] = {arm.name: np.round(np.asarray(arm.seconds), 3).tolist() for arm in arms}
     for place in places:
         shutil.rmtree(place, ignore_errors=True)
     first = blocks[protocols[0]]
     metrics = {
         "task": trial.before.material.goal.task,
-        "model": plans[0].recipe_name(trial, settings),
+        "model": spec_of(trial.after.material, settings, trial.classes, STEP).model,
         "recipe": plans[0].recipe.as_json(),
         "test_samples": len(trial.before.rows),
         "leaked": trial.leaked,
@@ -60,22 +66,7 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
         "notes": notes,
     }
     verdicts = Verdicts.join([trial.after.material.unreadable(context)])
-    figures = figures_of(first)
-    return Outcome(verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings=timings)
-
-
-def figures_of(block: Mapping[str, Any]) -> dict[str, float]:
-    """The shares that gates speak of, out of a comparison."""
-    raise NotImplementedError
-
-
-def brakes_of(settings: Evaluate, figures: Mapping[str, float]) -> list[Brake]:
-    """The gates that the step has of its own."""
-    brakes = []
-    if settings.fail_under is not None:
-        value = figures["accuracy"]
-        brakes.append(Brake("fail_under", f">= {percentage(settings.fail_under)}", value, value >= settings.fail_under))
-    if settings.max_drop is not None:
-        value = figures["accuracy_drop"]
-        brakes.append(Brake("max_drop", f"<= {percentage(settings.max_drop)}", value, value <= settings.max_drop))
-    return brakes
+    figures = first["figures"]
+    return Outcome(
+        verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings={"training": timings}
+    )

@@ -7,7 +7,7 @@ split is looked at once, at the end.
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from datadiet_cli.config.train import Train
 from datadiet_cli.data.dataset import Dataset
@@ -24,6 +24,7 @@ from datadiet_cli.steps.teaching.results import measured, predicted
 from datadiet_cli.transformfile import transform_files
 
 if TYPE_CHECKING:
+    from datadiet_cli.nn.models import Model
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.training import Fitted
 
@@ -46,7 +47,7 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
     if len(division.train) < 2:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
-    recipe = recipe_of(settings, spec, context.device, STEP)
+    recipe = recipe_of(settings, spec, len(division.train), context.device, STEP)
     lessons = [
         Lesson(
             spec, recipe, material, division.train, division.validation, seed_of(context.seed, number),
@@ -139,7 +140,7 @@ def _written(
 
     folder = context.new_folder()
     some = division.train[: min(8, len(division.train))]
-    save(folder, fitted.model, spec, examples=material.samples(some).inputs)
+    save(folder, cast("Model", fitted.model), spec, examples=material.samples(some).inputs)
     if material.transform is not None:
         for ending, content in transform_files([material.transform], material.dataset.kind).items():
             write_atomically(os.path.join(folder, f"vectors{ending}"), content)

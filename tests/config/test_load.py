@@ -111,7 +111,7 @@ def test_all_mistakes_of_a_pipeline_at_once(write):
     )
     env = {"DATADIET_MAX_PIXELS": "many", "DATADIET_DEDUP_TOLERANCE": "-1", "DATADIET_SEDE": "1"}
     metrics = "removed, samples, added, relabelled, imputed, flagged, unreadable, conflicts, leaks, contaminated, "
-    metrics += "invalid, poor, outliers, mislabelled, accepted"
+    metrics += "invalid, poor, outliers, mislabelled, accepted, columns_dropped, accuracy, accuracy_lost, accuracy_drop"
     methods = "auto, exact, pixels, phash, dhash, ahash, whash, colorhash, normalised, minhash, simhash, near, "
     methods += "sorted-neighbourhood, samples, fingerprint, embedding, cluster"
     assert sorted(mistakes(load_pipeline, path, {"link": "hard", "max_removed": "5"}, env)) == sorted(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from datadiet_cli.config.base import Common, Settings, form_of, parse_share, percentage
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.config.environment import variables_of_settings
-from datadiet_cli.config.pipeline import METRICS, Expectation, Pipeline, Step
+from datadiet_cli.config.pipeline import METRICS, RATES, Expectation, Pipeline, Step
 from datadiet_cli.config.registry import STEPS, load, settings_of
 from datadiet_cli.errors import ConfigError
 
@@ -84,9 +84,15 @@ def test_what_holds(said, below, at, above):
     st.booleans(),
 )
 def test_expectations_round_trip(metric, sign, limit, is_share):
+    is_share |= metric in RATES
     said = f"{sign} {limit % 10**5 / 1000:g}%" if is_share else f"{sign} {limit}"
     expect = Pipeline(steps=["dedup"], expect={metric: said}).expect
     assert Pipeline(steps=["dedup"], expect={metric: str(expect[metric])}).expect == expect
+
+
+def test_a_rate_is_compared_with_a_share():
+    with pytest.raises(ValidationError, match="accuracy_drop is a share"):
+        Pipeline(steps=["evaluate"], expect={"accuracy_drop": "<= 1"})
 
 
 @pytest.mark.parametrize(("said", "meant"), [("tab", "\t"), ("\\t", "\t"), ("\t", "\t"), (";", ";"), (",", ",")])

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.encode.cells import Form, TableCells
+from datadiet_cli.nn.spec import Field
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,6 +26,16 @@ LARGEST = 2.0**60
 _ROUGH = 2.0**-13
 _EXPONENT = 60
 _DAYS_OF_US = 1 / 86_400e6
+
+
+def fields_of(cells: TableCells) -> list[Field]:
+    """A field of the numbers and one of the categories, if there are any."""
+    found = []
+    if cells.number_names:
+        found.append(Field("numbers", "numbers", number_options(cells)))
+    if cells.category_names:
+        found.append(Field("categories", "categories", category_options(cells)))
+    return found
 
 
 def number_options(cells: TableCells) -> dict[str, Any]:

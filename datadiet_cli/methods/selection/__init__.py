@@ -1,0 +1,1 @@
+"""Choosing columns: filters, wrappers, and what they are compressed to."""

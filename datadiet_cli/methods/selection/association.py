@@ -189,14 +189,14 @@ class Table(NamedTuple):
     """The cells of a contingency table that are not empty.
 
     Attributes:
-        count: (m,) int64, rows in a cell.
+        size: (m,) int64, rows in a cell.
         one: (m,) int64, rows of the first variable's value of the cell.
         other: (m,) int64, those of the second's.
         shape: values that occur, of the first and of the second.
         rows: rows in all.
     """
 
-    count: Ints
+    size: Ints
     one: Ints
     other: Ints
     shape: tuple[int, int]
@@ -207,8 +207,8 @@ class Table(NamedTuple):
         """Chi squared of independence by the number of rows."""
         if not self.rows:
             return 0.0
-        count = self.count.astype(np.float64)
-        return max(float((count * count / (self.one.astype(np.float64) * self.other)).sum() - 1), 0.0)
+        size = self.size.astype(np.float64)
+        return max(float((size * size / (self.one.astype(np.float64) * self.other)).sum() - 1), 0.0)
 
 
 def crossed(one: Ints, other: Ints) -> Table:

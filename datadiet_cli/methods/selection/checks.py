@@ -13,11 +13,11 @@ FEWEST = 3
 BINS = 10
 
 
-def checked(columns: Columns, target: Target | None, *, needed: bool = True) -> None:
+def checked(columns: Columns, target: Target | None) -> None:
     """Refuse what cannot be ranked.
 
     Raises:
-        ValueError: there is no target where one is needed, it does not fit the columns, or a cell is infinite.
+        ValueError: a cell is infinite, or the target does not fit the columns.
     """
     n = len(columns)
     if len(columns.categories) != n:
@@ -27,8 +27,6 @@ def checked(columns: Columns, target: Target | None, *, needed: bool = True) -> 
     if columns.categories.size and columns.categories.min() < -1:
         raise ValueError("a category is below -1")
     if target is None:
-        if needed:
-            raise ValueError("this method needs a target to predict")
         return
     if target.values.shape != (n,):
         raise ValueError(f"{len(target.values)} targets do not fit {n} rows")
@@ -36,6 +34,18 @@ def checked(columns: Columns, target: Target | None, *, needed: bool = True) -> 
         raise ValueError("a target is missing or infinite")
     if target.classes and n and not 0 <= target.values.min() <= target.values.max() < target.classes:
         raise ValueError(f"a class lies outside of 0 to {target.classes - 1}")
+
+
+def predicted(columns: Columns, target: Target | None) -> Target:
+    """The target of a method that needs one.
+
+    Raises:
+        ValueError: there is none, or see `checked`.
+    """
+    checked(columns, target)
+    if target is None:
+        raise ValueError("this method needs a target to predict")
+    return target
 
 
 def thinned(categories: Ints) -> Ints:

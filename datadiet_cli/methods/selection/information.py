@@ -12,7 +12,7 @@ from scipy.special import digamma
 
 from datadiet_cli.methods.selection.association import crossed
 from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target, ranks
-from datadiet_cli.methods.selection.checks import FEWEST, checked, thinned
+from datadiet_cli.methods.selection.checks import FEWEST, predicted, thinned
 
 NEIGHBOURS = 3
 
@@ -33,10 +33,9 @@ def mutual_information(columns: Columns, target: Target | None, *, workers: int 
         workers: threads to use; the answer does not depend on it.
 
     Raises:
-        ValueError: see `checks.checked`.
+        ValueError: see `checks.predicted`.
     """
-    checked(columns, target)
-    assert target is not None
+    target = predicted(columns, target)
     values, classes = target.values, target.classes
     categories = thinned(columns.categories)
 
@@ -131,7 +130,7 @@ def of_counts(one: Ints, other: Ints) -> float:
     """Mutual information of two categories, in nats, not below 0."""
     table = crossed(one, other)
     n = max(table.rows, 1)
-    count = table.count.astype(np.float64)
+    count = table.size.astype(np.float64)
     plain = float((count * np.log(count * n / (table.one.astype(np.float64) * table.other))).sum() / n)
     return max(plain + (table.shape[0] + table.shape[1] - len(count) - 1) / (2 * n), 0.0)
 
@@ -152,14 +151,16 @@ def _reach(part: Floats, k: int) -> tuple[Floats, Floats]:
 
 def _within(numbers: Floats, low: Floats, high: Floats) -> Ints:
     """How many of sorted numbers lie between, less one: a number is no neighbour of itself."""
-    return np.searchsorted(numbers, high, "right") - np.searchsorted(numbers, low, "left") - 1
+    between: Ints = np.searchsorted(numbers, high, "right") - np.searchsorted(numbers, low, "left") - 1
+    return between
 
 
 def _strictly(numbers: Floats, at: Floats, distance: Floats) -> Ints:
     """How many of sorted numbers are nearer than a distance, itself included; those that are equal at distance 0."""
     spare = np.minimum(4 * np.spacing(np.abs(at) + distance), distance / 2)
     high = np.searchsorted(numbers, at + distance - spare, "right")
-    return high - np.searchsorted(numbers, at - distance + spare, "left")
+    nearer: Ints = high - np.searchsorted(numbers, at - distance + spare, "left")
+    return nearer
 
 
 def _scaled(x: Floats) -> Floats:

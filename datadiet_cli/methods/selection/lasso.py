@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from datadiet_cli.methods.selection.base import Floats, Ints
-from datadiet_cli.methods.selection.linear import Aim, column_norms
+from datadiet_cli.methods.selection.linear import Aim, column_norms, product
 
-_MOST_STEPS, _NEAR = 400, 1e-5
+_MOST_STEPS, _NEAR = 300, 1e-4
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class Path:
 
     def slopes(self) -> Floats:
         """(p,) the norm of the loss's derivative by each column's coefficients."""
-        score = self.x[:, self.inside] @ self.beta[self.inside] + self.bias
+        score = product(self.x[:, self.inside], self.beta[self.inside]) + self.bias
         return column_norms(self.x.T @ (self.aim.residual(score) / len(self.x)), self.owner, self.columns)
 
     @property
@@ -66,7 +66,7 @@ class Path:
     def score(self, x: Floats) -> Floats:
         """(m, K) what is predicted of rows."""
         inside = self.inside
-        return np.asarray(x[:, inside] @ self.beta[inside] + self.bias)
+        return np.asarray(product(x[:, inside], self.beta[inside]) + self.bias)
 
     def down_to(self, penalty: float) -> None:
         """Go on to a smaller penalty."""
@@ -88,7 +88,7 @@ class Path:
         now, bias = self.beta[some], self.bias
         ahead, ahead_bias, pace = now, bias, 1.0
         for _ in range(_MOST_STEPS):
-            left = self.aim.residual(x @ ahead + ahead_bias) / n
+            left = self.aim.residual(product(x, ahead) + ahead_bias) / n
             moved = ahead - step * (x.T @ left)
             norm = column_norms(moved, owner, groups)
             shrink = np.maximum(1 - step * penalty / np.maximum(norm, 1e-300), 0.0)

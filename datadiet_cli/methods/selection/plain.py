@@ -19,7 +19,7 @@ def constant(columns: Columns, target: Target | None = None, **_: object) -> Ran
     Raises:
         ValueError: see `checks.checked`.
     """
-    checked(columns, target, needed=False)
+    checked(columns, target)
     score = np.concatenate([_unusual(columns.numbers), _unusual_codes(columns)])
     return Ranking(score, ranks(score), "share", chosen=np.nan_to_num(score) > 0)
 
@@ -36,7 +36,7 @@ def missing(columns: Columns, target: Target | None = None, *, threshold: float 
     Raises:
         ValueError: see `checks.checked`.
     """
-    checked(columns, target, needed=False)
+    checked(columns, target)
     n = max(len(columns), 1)
     gone = np.concatenate([np.isnan(columns.numbers).sum(axis=0), (columns.categories < 0).sum(axis=0)]) / n
     chosen = (gone == 0) | (gone < (0.5 if threshold is None else threshold))
@@ -57,7 +57,7 @@ def variance(columns: Columns, target: Target | None = None, *, threshold: float
     Raises:
         ValueError: see `checks.checked`.
     """
-    checked(columns, target, needed=False)
+    checked(columns, target)
     numbers, mixed = _variance(columns.numbers), _mixed(columns)
     score = np.concatenate([numbers, mixed])
     least = np.concatenate([np.full(len(numbers), threshold or 0.0), np.zeros(len(mixed))])

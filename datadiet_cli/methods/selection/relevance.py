@@ -21,7 +21,7 @@ from datadiet_cli.methods.selection.association import (
     standardised,
 )
 from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target, ranks
-from datadiet_cli.methods.selection.checks import FEWEST, binned, checked, middle_ranks, thinned
+from datadiet_cli.methods.selection.checks import FEWEST, binned, middle_ranks, predicted, thinned
 from datadiet_cli.methods.selection.tails import log_tail_of_chi2, log_tail_of_f
 
 _EXACT = 1e-15
@@ -58,10 +58,9 @@ def pearson(columns: Columns, target: Target | None, **_: object) -> Ranking:
         target: what they shall predict.
 
     Raises:
-        ValueError: see `checks.checked`.
+        ValueError: see `checks.predicted`.
     """
-    checked(columns, target)
-    assert target is not None
+    target = predicted(columns, target)
     score = correlation(columns, target)
     return Ranking(score, ranks(score), "correlation")
 
@@ -74,10 +73,9 @@ def spearman(columns: Columns, target: Target | None, **_: object) -> Ranking:
         target: what they shall predict.
 
     Raises:
-        ValueError: see `checks.checked`.
+        ValueError: see `checks.predicted`.
     """
-    checked(columns, target)
-    assert target is not None
+    target = predicted(columns, target)
     ranked = Columns(middle_ranks(columns.numbers), columns.categories)
     if target.classes:
         score = correlation(ranked, target)
@@ -98,7 +96,7 @@ def anova(columns: Columns, target: Target | None, **_: object) -> Ranking:
         target: what they shall predict.
 
     Raises:
-        ValueError: see `checks.checked`.
+        ValueError: see `checks.predicted`.
     """
     return _by_p(columns, target, tested)
 
@@ -114,7 +112,7 @@ def chi2(columns: Columns, target: Target | None, **_: object) -> Ranking:
         target: what they shall predict.
 
     Raises:
-        ValueError: see `checks.checked`.
+        ValueError: see `checks.predicted`.
     """
     return _by_p(columns, target, independence)
 
@@ -179,8 +177,7 @@ def independence(columns: Columns, target: Target) -> Statistic:
 
 
 def _by_p(columns: Columns, target: Target | None, test: Callable[[Columns, Target], Statistic]) -> Ranking:
-    checked(columns, target)
-    assert target is not None
+    target = predicted(columns, target)
     found = test(columns, target)
     score = np.where(found.rows >= FEWEST, -found.log_p / np.log(10), np.nan)
     return Ranking(score, ranks(score), "-log10 p")

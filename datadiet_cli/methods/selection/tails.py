@@ -61,7 +61,8 @@ def _log_beta(x: Floats, a: Floats, b: Floats) -> Floats:
             return m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), np.ones_like(x)
         return -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)), np.ones_like(x)
 
-    return a * np.log(x) + b * np.log1p(-x) - np.log(a) - betaln(a, b) - np.log(_fraction(np.ones_like(x), term))
+    out: Floats = a * np.log(x) + b * np.log1p(-x) - np.log(a) - betaln(a, b) - np.log(_fraction(np.ones_like(x), term))
+    return out
 
 
 def _log_gamma(x: Floats, a: Floats) -> Floats:
@@ -70,7 +71,8 @@ def _log_gamma(x: Floats, a: Floats) -> Floats:
     def term(step: int) -> tuple[Floats, Floats]:
         return -step * (step - a), x + 2 * step + 1 - a
 
-    return a * np.log(x) - x - gammaln(a) - np.log(_fraction(x + 1 - a, term))
+    out: Floats = a * np.log(x) - x - gammaln(a) - np.log(_fraction(x + 1 - a, term))
+    return out
 
 
 def _fraction(first: Floats, term: Callable[[int], tuple[Floats, Floats]]) -> Floats:

@@ -136,7 +136,7 @@ def with_head(module: nn.Module, outputs: int, seed: int = 0) -> nn.Module:
     Raises:
         ValueError: it has no linear layer.
     """
-    last = _last_linear(module)
+    last = last_linear(module)
     if last is None:
         raise ValueError("the network has no linear layer")
     name, old = last
@@ -195,7 +195,7 @@ def _told(error: Exception) -> str:
 
 def _wrapped(spec: Spec, enter: nn.Module, network: nn.Module, who: str, seed: int) -> Model:
     """Take the last linear layer out, and check that the network's answer was that layer's."""
-    last = _last_linear(network, spec.outputs)
+    last = last_linear(network, spec.outputs)
     if last is None:
         raise ValueError(f"{who} must end in a torch.nn.Linear of {spec.outputs} outputs, and has none")
     network.eval()
@@ -229,7 +229,7 @@ def _without(network: nn.Module, name: str) -> nn.Module:
     return network
 
 
-def _last_linear(module: nn.Module, outputs: int | None = None) -> tuple[str, nn.Linear] | None:
+def last_linear(module: nn.Module, outputs: int | None = None) -> tuple[str, nn.Linear] | None:
     """The last linear layer and its name, by the order of a graph if there is one; of so many outputs if asked for."""
     names = [name for name, _ in module.named_modules()]
     if isinstance(module, torch.fx.GraphModule):

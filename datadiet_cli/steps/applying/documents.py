@@ -62,6 +62,7 @@ class OfColumns(_Part):
     of: Literal["columns"]
     kept: list[str]
     dropped: list[str]
+    aside: list[str] = []
     projection: str | None = None
     inputs: list[Input] = []
     design: dict[str, Any] = {}

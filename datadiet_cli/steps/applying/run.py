@@ -75,7 +75,7 @@ def _columns(dataset: Dataset, transform: Transform, document: OfColumns, path: 
     there, aside = source.file.columns, set(source.set_aside)
     dropped = tuple(name for name in document.dropped if name in there and name not in aside)
     made = made_columns(transform, source.file, dataset.rows) if document.projection is not None else {}
-    known = {*document.kept, *document.dropped, *aside}
+    known = {*document.kept, *document.dropped, *document.aside, *aside}
     others = [name for name in there if name not in known]
     notes = [f"columns that the transform does not speak of stay: {', '.join(others)}"] if others else []
     verdicts = [ColumnVerdict(name, "drop", document.step) for name in dropped]

@@ -59,7 +59,7 @@ def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -
     recipes = {}
     for name, side in (("after", trial.after), ("before", trial.before)):
         spec = spec_of(side.material, settings, trial.classes, STEP)
-        recipes[name] = recipe_of(settings, spec, context.device, STEP)
+        recipes[name] = recipe_of(settings, spec, n_before, context.device, STEP)
     after, before = recipes["after"], recipes["before"]
     if protocol == "iterations":
         steps = before.epochs * _steps(n_before, before.batch_size)

@@ -155,7 +155,7 @@ def _with_data(before: Material, after: Material, settings: Evaluate, context: C
     test = open_dataset(str(settings.test), context.reading)
     # All of it is test data, whatever split it says it is of.
     test = replace(test, splits=np.full(len(test), UNKNOWN, dtype=np.int32), split_names=())
-    goal = target_of(test, STEP, before.goal.task)
+    goal = target_of(test, STEP, before.goal.task, learned=False)
     classes = _union(before.goal.classes, after.goal.classes, goal.classes)
     sides = []
     for side in _renumbered((before, after), classes):

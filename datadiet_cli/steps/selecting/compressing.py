@@ -9,7 +9,7 @@ import numpy as np
 from datadiet_cli.columns import ColumnVerdict
 from datadiet_cli.config.pairs import kept_share
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.steps.selecting.base import COMPRESSION, STEP, Choice, Floats, Goal, Task
+from datadiet_cli.steps.selecting.base import COMPRESSION, STEP, Floats, Goal, Task
 from datadiet_cli.steps.selecting.deciding import count_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def of_components(projection: "Projection", names: Sequence[str], method: str) -
     ]
 
 
-def of_inputs(choice: Choice, made: Sequence[str], method: str, gone: Sequence[str]) -> list[ColumnVerdict]:
+def of_inputs(made: Sequence[str], method: str, gone: Sequence[str]) -> list[ColumnVerdict]:
     """Verdicts on what went into the new columns."""
     words = f"goes into {made[0]} to {made[-1]}" if len(made) > 1 else f"goes into {made[0]}"
     return [ColumnVerdict(name, "drop", method, detail=words) for name in gone]

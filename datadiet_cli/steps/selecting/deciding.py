@@ -67,7 +67,6 @@ def decide(task: Task, choice: Choice) -> Decision:
 
 def _method(settings: SelectFeatures) -> tuple[Rank, dict[str, Any]]:
     from datadiet_cli.methods.selection.filters import FILTERS
-    from datadiet_cli.methods.selection.wrappers import WRAPPERS
 
     options: dict[str, Any] = {}
     name = RULES.get(settings.method)
@@ -75,7 +74,11 @@ def _method(settings: SelectFeatures) -> tuple[Rank, dict[str, Any]]:
         options["threshold"] = getattr(settings, name)
     if settings.method in BUDGETED:
         options["budget"] = settings.budget
-    return {**FILTERS, **WRAPPERS}[settings.method], options
+    if settings.method in FILTERS:
+        return FILTERS[settings.method], options
+    from datadiet_cli.methods.selection.wrappers import WRAPPERS
+
+    return WRAPPERS[settings.method], options
 
 
 def _ranking(settings: SelectFeatures, rank: Rank, choice: Choice, common: dict[str, Any]) -> Ranking:
@@ -98,8 +101,6 @@ def _decided(
     task: Task, choice: Choice, ranking: Ranking, keep: int | None, rank: Rank, options: dict[str, Any]
 ) -> Decision:
     settings = task.settings
-    name = RULES.get(settings.method)
-    threshold = None if name is None or keep is not None else float(getattr(settings, name))
     notes = list(ranking.notes)
     if keep is not None:
         return Decision(ranking, _first(ranking, keep, choice.always), None, {}, notes)
@@ -108,7 +109,7 @@ def _decided(
         if not own.any():
             notes.append(f"{settings.method} keeps no {choice.unit} by its own rule; the one ranked first stays")
         kept = own | choice.always if own.any() else _first(ranking, 1, choice.always)
-        return Decision(ranking, kept, threshold, {}, notes)
+        return Decision(ranking, kept, _threshold(settings), {}, notes)
     from datadiet_cli.methods.selection.enough import enough
 
     cells = len(choice.columns) * choice.columns.count
@@ -124,6 +125,15 @@ def _decided(
         rank=rank if again else None,
     )
     return Decision(ranking, _first(ranking, found.m, choice.always), None, {"auto": {}}, notes)
+
+
+def _threshold(settings: SelectFeatures) -> float | None:
+    """The limit of a rule in the unit of its scores; these are shares of known cells, and 1 less a correlation."""
+    name = RULES.get(settings.method)
+    if name is None:
+        return None
+    limit = float(getattr(settings, name))
+    return limit if settings.method == "variance" else round(1 - limit, 12)
 
 
 def _own(ranking: Ranking) -> Bools:

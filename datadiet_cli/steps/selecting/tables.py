@@ -28,6 +28,7 @@ from datadiet_cli.steps.selecting.goal import goal_of
 from datadiet_cli.steps.selecting.making import made_columns
 from datadiet_cli.steps.selecting.projecting import arrays_of
 from datadiet_cli.steps.selecting.telling import (
+    ALWAYS,
     figures,
     idle,
     in_order,
@@ -164,14 +165,22 @@ def _nothing(task: Task, survey: Survey, choice: Choice, flat: Sequence[str]) ->
     return Part(in_order(verdicts, source.file.columns), None, figures(task, choice, (), None), notes)
 
 
+def _document(task: Task, verdicts: Sequence[ColumnVerdict]) -> dict[str, Any]:
+    """Which columns stay and go, and which are neither, for they are no features."""
+    aside = cast(TableSource, task.dataset.source).set_aside
+    return {
+        "step": STEP,
+        "of": "columns",
+        "kept": [v.column for v in verdicts if v.action == "keep" and v.column not in aside],
+        "dropped": [v.column for v in verdicts if v.action == "drop"],
+        "aside": list(aside),
+    }
+
+
 def _selected(task: Task, survey: Survey, choice: Choice, flat: Sequence[str]) -> Part:
     decision = decide(task, choice)
     verdicts = _told(task, survey, flat, of_units(task, choice, decision))
-    source = cast(TableSource, task.dataset.source)
-    dropped = tuple(verdict.column for verdict in verdicts if verdict.action == "drop")
-    aside = set(source.set_aside)
-    stays = [v.column for v in verdicts if v.action == "keep" and v.column not in aside]
-    document = {"step": STEP, "of": "columns", "kept": stays, "dropped": list(dropped)}
+    document = _document(task, verdicts)
     ranked = [choice.names[i] for i in np.argsort(decision.ranking.rank).tolist() if decision.kept[i]]
     metrics = {
         **figures(task, choice, ranked, decision.ranking.unit),
@@ -180,7 +189,7 @@ def _selected(task: Task, survey: Survey, choice: Choice, flat: Sequence[str]) -
         **idle(task, vectors=False),
     }
     notes = [*choice.goal.notes, *decision.notes]
-    return Part(verdicts, Transform(document), metrics, notes, Changes(dropped_columns=dropped))
+    return Part(verdicts, Transform(document), metrics, notes, Changes(dropped_columns=document["dropped"]))
 
 
 def _compressed(task: Task, survey: Survey, choice: Choice, flat: Sequence[str]) -> Part:
@@ -195,24 +204,11 @@ def _compressed(task: Task, survey: Survey, choice: Choice, flat: Sequence[str])
     design = Design.fit(columns)
     projection = fitted(task, design.matrix(columns), choice.goal)
     made = new_names(method, projection.components.shape[0], source.file.columns)
-    always = tuple(name for name, stays in zip(choice.names, choice.always.tolist(), strict=True) if stays)
-    verdicts = _told(
-        task,
-        survey,
-        flat,
-        [
-            *of_inputs(choice, made, method, gone),
-            *(ColumnVerdict(name, "keep", "always-keep") for name in always),
-            *of_components(projection, made, method),
-        ],
-    )
-    dropped = tuple(verdict.column for verdict in verdicts if verdict.action == "drop")
-    aside = set(source.set_aside)
+    always = [ColumnVerdict(name, "keep", ALWAYS) for name in choice.names if name not in gone]
+    whole = [*of_inputs(made, method, gone), *always, *of_components(projection, made, method)]
+    verdicts = _told(task, survey, flat, whole)
     document = {
-        "step": STEP,
-        "of": "columns",
-        "kept": [v.column for v in verdicts if v.action == "keep" and v.column not in aside],
-        "dropped": list(dropped),
+        **_document(task, verdicts),
         "projection": method,
         "inputs": _inputs(survey.cells, gone),
         "design": design.as_json(),
@@ -220,6 +216,7 @@ def _compressed(task: Task, survey: Survey, choice: Choice, flat: Sequence[str])
     }
     transform = Transform(document, arrays_of(projection))
     cells = made_columns(transform, source.file, task.dataset.rows)
+    changes = Changes(columns=cells, dropped_columns=document["dropped"], new_features=made)
     metrics = {
         **figures(task, choice, made, "share of variance" if projection.explained is not None else None),
         **compression_figures(projection),
@@ -227,7 +224,7 @@ def _compressed(task: Task, survey: Survey, choice: Choice, flat: Sequence[str])
         **idle(task, vectors=False),
     }
     notes = [*choice.goal.notes, *projection.notes]
-    return Part(verdicts, transform, metrics, notes, Changes(columns=cells, dropped_columns=dropped, new_features=made))
+    return Part(verdicts, transform, metrics, notes, changes)
 
 
 def _inputs(cells: TableCells, names: Sequence[str]) -> list[dict[str, Any]]:

@@ -139,7 +139,7 @@ def _compressed(task: Task, found: Encoded, choice: Choice) -> Part:
         "outputs": list(made),
     }
     verdicts = [
-        *of_inputs(choice, made, method, choice.names),
+        *of_inputs(made, method, choice.names),
         *of_components(projection, made, method),
     ]
     metrics = {

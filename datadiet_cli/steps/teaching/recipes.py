@@ -8,12 +8,21 @@ from datadiet_cli.errors import ConfigError
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 
-_PICTURES, _SOUNDS = ("flip", "crop", "cutout"), ("shift",)
+STEPS, MOST_EPOCHS = 300, 100
+"""Small data are passed over more often than the model's own number of epochs: until there are so many steps."""
+_PICTURES = ("flip", "crop", "cutout")
 _CONVOLUTIONS = ("small-cnn", "resnet8", "resnet20")
 
 
-def recipe_of(settings: Training, spec: Spec, device: str, step: str) -> Recipe:
+def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: str) -> Recipe:
     """Fill in what the settings leave to the model.
+
+    Args:
+        settings: as given.
+        spec: the model.
+        samples: how many there are to learn from.
+        device: where to.
+        step: who asks, for messages.
 
     Raises:
         ConfigError: what is to be done to a batch does not suit the samples.
@@ -31,6 +40,9 @@ def recipe_of(settings: Training, spec: Spec, device: str, step: str) -> Recipe:
     own |= {name: value for name, value in said.items() if value is not None}
     if settings.optimiser != "auto" and settings.learning_rate is None and settings.optimiser != _optimiser(spec):
         own["learning_rate"] = 0.1 if settings.optimiser == "sgd" else 0.002
+    if settings.epochs is None:
+        enough = -(-STEPS // max(-(-samples // settings.batch_size), 1))
+        own["epochs"] = max(own.get("epochs", Recipe().epochs), min(enough, MOST_EPOCHS))
     return replace(
         Recipe(),
         **own,

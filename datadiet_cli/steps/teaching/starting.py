@@ -54,15 +54,17 @@ def started(path: str, spec: Spec, samples: "Samples", seed: int) -> "Model":
         InputError: the other model cannot be read.
         ValueError: it cannot be gone on with.
     """
-    from datadiet_cli.nn.modelfile import load_program
+    from datadiet_cli.nn.modelfile import BACKBONE, load_program
     from datadiet_cli.nn.models import build, from_program
+    from datadiet_cli.nn.models.wrapped import from_backbone
 
     if not os.path.isdir(path):
         return from_program(spec, load_program(path), seed)
     old = trained(path)
     if old.spec.model == "program":
-        return from_program(spec, load_program(os.path.join(path, "model.pt2")), seed)
-    model = build(spec, samples.inputs, samples.target if samples.regression else None, seed=seed)
+        model = from_backbone(spec, load_program(os.path.join(path, BACKBONE)))
+    else:
+        model = build(spec, samples.inputs, samples.target if samples.regression else None, seed=seed)
     weights = old.model.state_dict()
     if old.spec.classes != spec.classes or not spec.classes:
         weights = {name: value for name, value in weights.items() if not name.startswith(OF_THE_LABEL)}

@@ -1,0 +1,126 @@
+"""The comparison as a few lines for a terminal, at most 100 columns wide."""
+
+from collections.abc import Callable, Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+LABEL, WIDTH = 16, 19
+_ORDER = ("before", "after", "random", "cost")
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_POINTS = (
+    ("accuracy", "accuracy"),
+    ("macro_f1", "macro F1"),
+    ("worst_class_recall", "worst class"),
+    ("roc_auc", "ROC-AUC"),
+)
+_NUMBERS = (("r2", "R2"), ("mae", "MAE"), ("rmse", "RMSE"))
+_COSTS = (
+    ("samples", "samples"),
+    ("bytes", "bytes"),
+    ("samples_seen", "samples seen"),
+    ("parameters", "parameters"),
+    ("macs", "MACs"),
+    ("compressed", "compressed"),
+)
+_BYTES = ("bytes", "compressed")
+_HARD = "\N{NO-BREAK SPACE}"
+
+Row = tuple[str, list[str]]
+
+
+def table(
+    block: Mapping[str, Any],
+    seconds: Mapping[str, Sequence[float]] | None = None,
+    latency: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> list[str]:
+    """Lines that show a comparison: figures by arm, and what the controls say.
+
+    Args:
+        block: as `compare` or `compare_models` gives it.
+        seconds: of training by the clock, by arm, of each seed.
+        latency: by arm, for each size of batch, what `nn.cost.Latency.as_json` gives.
+
+    Returns:
+        lines without line ends, at most `LABEL` and 4 times `WIDTH` wide.
+    """
+    arms = block["arms"]
+    names = [name for name in _ORDER if name in arms]
+    rows: list[Row] = [("", names)]
+    of_classes = block["task"] == "classification"
+    for key, label in _POINTS if of_classes else _NUMBERS:
+        write = _points if of_classes else _plain
+        rows.append((label, [_figure(arms[name]["metrics"][key], write) for name in names]))
+    for key, label in _COSTS:
+        values = [arms[name]["cost"].get(key) for name in names]
+        if any(value is not None for value in values):
+            rows.append((label, [_count(value, key) for value in values]))
+    rows.extend(_times(names, seconds or {}, latency or {}))
+    lines = [_line(*row) for row in rows]
+    against = block["differences"]
+    for name in names:
+        # The verdict against before is told above.
+        if name not in ("after", "before"):
+            told = f"after against {name}: {against[name]['words']}".replace(" %", _HARD + "%")
+            folded = wrap(told, LABEL + 4 * WIDTH, subsequent_indent="  ", break_long_words=False)
+            lines.extend(line.replace(_HARD, " ") for line in folded)
+    return lines
+
+
+def _line(label: str, cells: list[str]) -> str:
+    return (f"{label:<{LABEL}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)).rstrip()
+
+
+def _figure(found: Mapping[str, Any] | None, write: Callable[[float], str]) -> str:
+    """Mean, and how far its interval reaches."""
+    if found is None:
+        return "-"
+    mean = write(found["mean"])
+    return mean if found["lower"] is None else f"{mean} ± {write((found['upper'] - found['lower']) / 2)}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2f}"
+
+
+def _plain(number: float) -> str:
+    return f"{number:.4g}"
+
+
+def _count(value: Any, key: str) -> str:
+    if value is None:
+        return "-"
+    return _size(value) if key in _BYTES else f"{value:,}"
+
+
+def _size(size: float) -> str:
+    for unit in _UNITS:
+        if abs(size) < 1000 or unit == _UNITS[-1]:
+            break
+        size /= 1000
+    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def _times(
+    names: list[str],
+    seconds: Mapping[str, Sequence[float]],
+    latency: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[Row]:
+    """What was measured by the clock, if it was: means over seeds, medians over rounds."""
+    rows: list[Row] = []
+    if seconds:
+        trained = [list(seconds.get(name, ())) for name in names]
+        rows.append(("seconds", [f"{sum(one) / len(one):,.1f}" if one else "-" for one in trained]))
+    for batch in sorted({one["batch"] for measured in latency.values() for one in measured}):
+        cells = []
+        for name in names:
+            found = [one for one in latency.get(name, ()) if one["batch"] == batch]
+            cells.append(_milliseconds(found[0]) if found else "-")
+        rows.append((f"batch of {batch}", cells))
+    return rows
+
+
+def _milliseconds(one: Mapping[str, Any]) -> str:
+    """CPU time, or on a GPU the time by the clock."""
+    if one["cpu"] is None:
+        return f"{1000 * one['wall']:,.3g} ms"
+    return f"{1000 * one['cpu']:,.3g} ms CPU"

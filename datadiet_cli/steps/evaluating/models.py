@@ -1,0 +1,159 @@
+"""Compare two models that are there: by what they say of test samples, and by what they cost."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from datadiet_cli.config.evaluate import Evaluate
+from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.outcome import Outcome, Verdicts
+from datadiet_cli.steps.comparing import Arm, compare_models
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.evaluating.gating import brakes_of
+from datadiet_cli.steps.evaluating.trial import STEP
+from datadiet_cli.steps.targets import Goal, target_of
+from datadiet_cli.steps.teaching.material import Material
+from datadiet_cli.steps.teaching.results import predicted
+from datadiet_cli.steps.teaching.using import Trained, shown, trained
+
+if TYPE_CHECKING:
+    import torch
+
+
+def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
+    """Compare the model that `model` names with the one that `against_model` names.
+
+    Args:
+        dataset: the test samples, all of them, whatever split they say they are of.
+        settings: name the models.
+        context: the run.
+
+    Raises:
+        ConfigError: no second model is named, or the models predict different things.
+        InputError: a model cannot be read, or the samples lack what it takes.
+        MissingExtraError: what reads or encodes the samples is not installed.
+    """
+    if settings.model == "auto":
+        raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
+    test = dataset if not dataset.split_names else _judged(dataset)
+    goal = target_of(test, STEP, learned=False)
+    after, before = (_opened(path, goal) for path in (settings.model, str(settings.against_model)))
+    if set(after.spec.classes) != set(before.spec.classes):
+        raise ConfigError(f"{STEP}: {settings.model} and {settings.against_model} do not predict the same classes")
+    classes = after.spec.classes
+    goal = _renumbered(goal, classes)
+    sides = [(name, known, shown(known, test, context, STEP, goal)) for name, known in _named(before, after)]
+    good = goal.known & np.logical_and.reduce([material.usable for _, _, material in sides])
+    rows = np.flatnonzero(good)
+    if not len(rows):
+        raise InputError(f"{STEP}: {dataset.source.path}: there is no test sample that has a label of the models")
+    arms = {name: Arm(name, _said(known, material, rows, classes, context)[None]) for name, known, material in sides}
+    costs, latency = _costs(sides, rows, context)
+    try:
+        block = compare_models(
+            arms["after"], arms["before"], goal.values[rows], classes, settings, costs=costs, seed=context.seed
+        )
+    except ValueError as error:
+        raise InputError(f"{STEP}: {dataset.source.path}: {error}") from error
+    lost = int((~good).sum())
+    notes = [f"test samples without a label of the models, or that cannot be read: {lost:,}"] if lost else []
+    metrics = {
+        "task": goal.task,
+        "models": {"after": settings.model, "before": settings.against_model},
+        "test_samples": len(rows),
+        "protocols": {"models": block},
+        "notes": [*notes, *block["notes"]],
+    }
+    figures = block["figures"]
+    verdicts = Verdicts.join([sides[0][2].unreadable(context)])
+    return Outcome(
+        verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings={"latency": latency}
+    )
+
+
+def _named(before: Trained, after: Trained) -> list[tuple[str, Trained]]:
+    return [("before", before), ("after", after)]
+
+
+def _judged(dataset: Dataset) -> Dataset:
+    """The test split, or else the samples that are not for training, or else all; without their splits."""
+    from dataclasses import replace
+
+    kept = dataset if dataset.training.all() else dataset.keep(~dataset.training)
+    return replace(kept, splits=np.full(len(kept), UNKNOWN, dtype=np.int32), split_names=())
+
+
+def _opened(path: str, goal: Goal) -> Trained:
+    """A model of `train`, or a .pt2 file, whose outputs then are the classes of the test samples in order.
+
+    Raises:
+        InputError: it cannot be read.
+        ConfigError: it does not predict what the labels say.
+    """
+    if os.path.isdir(path):
+        known = trained(path)
+        if bool(known.spec.classes) != (goal.task == "classes"):
+            raise ConfigError(f"{STEP}: {path} does not predict what the labels of the test samples are")
+        return known
+    from datadiet_cli.nn.modelfile import load_program
+    from datadiet_cli.nn.models import from_program
+    from datadiet_cli.nn.models.wrapped import last_linear
+    from datadiet_cli.nn.rehydrate import program_field
+
+    program = load_program(path)
+    spec = Spec("program", (program_field(program),), goal.classes, {}, goal.label)
+    found = last_linear(program)
+    if found is None or found[1].out_features != spec.outputs:
+        raise ConfigError(
+            f"{STEP}: {path} does not give {spec.outputs} outputs, one for each class of the test samples"
+        )
+    return Trained(from_program(spec, program), spec, None)
+
+
+def _renumbered(goal: Goal, classes: Sequence[str]) -> Goal:
+    from dataclasses import replace
+
+    from datadiet_cli.steps.targets import aligned
+
+    if goal.task == "numbers":
+        return goal
+    return replace(goal, values=aligned(goal, classes)[0], classes=tuple(classes))
+
+
+def _said(known: Trained, material: Material, rows: Any, classes: Sequence[str], context: Context) -> Any:
+    """What a model says, its classes in the order of the other one's."""
+    found = predicted(known.model, material, rows, context)
+    if not classes:
+        return found
+    place = {name: i for i, name in enumerate(known.spec.classes)}
+    return found[:, [place[name] for name in classes]]
+
+
+def _costs(
+    sides: Sequence[tuple[str, Trained, Material]], rows: Any, context: Context
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """What each model costs: what is the same in each run, and what was timed."""
+    from datadiet_cli.nn.cost import bytes_of, latency, macs, parameters
+    from datadiet_cli.nn.device import device_of, to_device
+
+    device = device_of(context.device)
+    costs: dict[str, dict[str, Any]] = {}
+    inputs: dict[str, Sequence[torch.Tensor]] = {}
+    for name, known, material in sides:
+        some = material.samples(rows[:64]).inputs
+        known.model.to(device).eval()
+        inputs[name] = to_device(some, device)
+        count, size = parameters(known.model), bytes_of(known.model.state_dict())
+        costs[name] = {
+            "parameters": count.total,
+            "nonzero": count.nonzero,
+            "macs": macs(known.model, inputs[name]),
+            "bytes": size.raw,
+            "compressed": size.compressed,
+        }
+    timed = latency({name: known.model for name, known, _ in sides}, inputs)
+    return costs, {name: [one.as_json() for one in found] for name, found in timed.items()}
