@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.errors import InputError, OutputError
@@ -148,7 +148,7 @@ def exported(model: "nn.Module", examples: "Sequence[Tensor]") -> "ExportedProgr
     batch = torch.export.Dim("batch", min=1, max=1 << 30)
     # One inner tuple per tensor, for a model's forward takes *inputs.
     sizes = (tuple({0: batch} for _ in examples),) if _takes_any(model) else tuple({0: batch} for _ in examples)
-    with quiet():
+    with quiet(), redirect_stderr(io.StringIO()):  # where torch prints the graph of what it cannot export
         try:
             # Guards would be code of our own in the file; as assertions they are part of the graph.
             return torch.export.export(

@@ -183,7 +183,7 @@ class _Builder:
             "running_mean",
         ):  # as "in_proj_weight", beside layers of their own
             path = f"{path}.{last.removesuffix('_weight')}".removeprefix(".")
-        path = path or (node.name if weight is None else "layer")
+        path = self._said(node, weight) or path or (node.name if weight is None else "layer")
         while self._taken(path):
             path += "_again"
         counter = self.tensors.get(f"{path}.num_batches_tracked")
@@ -191,6 +191,18 @@ class _Builder:
             module.num_batches_tracked = counter
         self._parent(path).add_module(path.rpartition(".")[2], module)
         return path
+
+    def _said(self, node: fx.Node, weight: str | None) -> str | None:
+        """The name that the program says an operation's module had: of dropout, and of a weight that has two names."""
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        path, kind = (str(part) for part in stack[-1]) if stack else ("", "")
+        if weight is None:
+            return path if "torch.nn.modules.dropout." in kind and not self._taken(path) else None
+        known = self.program.state_dict
+        other = known.get(f"{path}.weight")
+        if not isinstance(other, Tensor) or weight not in known or other.shape != known[weight].shape:
+            return None
+        return path if torch.equal(other, known[weight]) else None
 
     def _taken(self, path: str) -> bool:
         here: Any = self.root

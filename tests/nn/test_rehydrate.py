@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram
 
-from datadiet_cli.nn.models import with_head
 from datadiet_cli.nn.modelfile import quiet
+from datadiet_cli.nn.models import with_head
 from datadiet_cli.nn.rehydrate import program_field, rehydrate
 from datadiet_cli.nn.spec import Field
 
@@ -116,7 +116,7 @@ def test_a_program_is_left_as_it_is(zoo: tuple[_Zoo, ExportedProgram]) -> None:
 
 
 def test_a_program_exported_in_training_mode_is_turned_too() -> None:
-    network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6, momentum=None), nn.Dropout(0.5), nn.Linear(6, 2))
+    network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 2))
     x = torch.rand(8, 4)
     again = rehydrate(_program(network, x, train=True))
     assert torch.equal(again(x), network.eval()(x))
@@ -124,6 +124,17 @@ def test_a_program_exported_in_training_mode_is_turned_too() -> None:
     first = again(x)
     assert norm.num_batches_tracked == 1
     assert not torch.equal(first, again(x))
+
+
+def test_averages_over_all_batches_stay_such() -> None:
+    network = nn.BatchNorm1d(4, momentum=None)
+    network(torch.rand(8, 4))
+    again = rehydrate(_program(network, torch.rand(8, 4))).train()
+    x = torch.rand(8, 4)
+    torch.testing.assert_close(again(x), network.train()(x))
+    norm = next(part for part in again.modules() if isinstance(part, nn.BatchNorm1d))
+    torch.testing.assert_close(norm.running_mean, network.running_mean)
+    assert norm.num_batches_tracked == network.num_batches_tracked == 2
 
 
 class _Tied(nn.Module):
@@ -139,8 +150,11 @@ class _Tied(nn.Module):
 
 
 def test_shared_weights_stay_shared() -> None:
-    network, ids = _Tied(), torch.randint(0, 10, (3, 5))
-    again = rehydrate(_program(network, ids))
+    network, ids, buffer = _Tied(), torch.randint(0, 10, (3, 5)), io.BytesIO()
+    torch.export.save(_program(network, ids), buffer)
+    buffer.seek(0)
+    again = rehydrate(torch.export.load(buffer))
+    assert again.state_dict().keys() == network.state_dict().keys()
     assert torch.equal(again(ids), network(ids))
     assert len(list(again.parameters())) == 1
     assert again.get_submodule("words").padding_idx == 0

@@ -61,7 +61,7 @@ class Reader:
                 return {"rate": RATE, "samples": sounds.length_for(_paths(items), self.engine)}
         from datadiet_cli.encode.inputs import words
 
-        return {"buckets": words.BUCKETS, "length": words.length_for(items, self.encoding, self.engine)}
+        return {"buckets": words.buckets_for(len(items)), "length": words.length_for(items, self.encoding, self.engine)}
 
     def read(self, kind: str, options: Mapping[str, Any], items: Documents) -> tuple[NDArray[Any], Causes]:
         """The array of a field, and why samples could not be read; see `nn.spec.Field`.

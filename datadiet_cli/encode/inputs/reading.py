@@ -42,6 +42,8 @@ def zeros(shape: tuple[int, ...], dtype: DTypeLike, room: Room = tempfile.gettem
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
+            else:  # pragma: no cover - no such call on this system
+                file.truncate(size)
             return np.memmap(file, dtype, "r+", shape=shape)
         except OSError as error:
             raise DatadietError(

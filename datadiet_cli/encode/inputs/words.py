@@ -18,7 +18,7 @@ from datadiet_cli.encode.texts import Documents, read_documents, taken
 from datadiet_cli.engine import Engine
 
 AT_ONCE = 256
-BUCKETS = 1 << 15
+MOST_BUCKETS, FEWEST_BUCKETS = 1 << 15, 1 << 11
 MOST_WORDS, FEWEST = 512, 8
 """Words of a text that count at most, and numbers of the shortest form."""
 SHARE = 0.98
@@ -34,6 +34,14 @@ _MARKS = r"!-/:-@\[-`{-~\u00a1\u00a7\u00ab\u00b6\u00b7\u00bb\u00bf\u2010-\u2027\
 _ALONE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 # What is left are words, with the accents and vowel signs that `\w` would break them at.
 _WORD = re.compile(rf"[{_ALONE}]|[{_MARKS}]+|[^\s{_MARKS}{_ALONE}]+")
+
+
+def buckets_for(texts: int) -> int:
+    """How many different numbers words shall have: as many as there are texts to learn from, within 2,048 and 32,768.
+
+    Words that share a number cost less than a table of weights that hardly any text uses.
+    """
+    return min(max(1 << (texts - 1).bit_length(), FEWEST_BUCKETS), MOST_BUCKETS)
 
 
 def read_texts(

@@ -119,7 +119,9 @@ def _round(some: Material, material: Material, rng: np.random.Generator, workers
         count = (1 + len(x)) * some.columns
         pair = Material(np.concatenate(x, axis=1), np.concatenate(owner), count, material.values, material.classes)
     total = np.zeros(pair.columns)
-    for own in grow(pair, rng.integers(1 << 62, size=TREES), lambda tree: tree.importance, depth=DEPTH, workers=workers):
+    for own in grow(
+        pair, rng.integers(1 << 62, size=TREES), lambda tree: tree.importance, depth=DEPTH, workers=workers
+    ):
         total += by_column(own, pair)
     return total[: some.columns], float(total[some.columns :].max())
 

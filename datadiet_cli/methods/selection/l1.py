@@ -102,19 +102,18 @@ def _chosen(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, penalties: Flo
     paths = [Path.of(x[rows], aim.rows(rows), owner, p) for rows in inner]
     losses: list[list[float]] = []
 
-    def go(f: int) -> float:
+    def go(f: int, penalty: float) -> float:
         from threadpoolctl import threadpool_limits
 
         with threadpool_limits(1):
             if penalty < paths[f].before:
                 paths[f].down_to(penalty)
-            # No row counts for more than a wrong guess among twice as many rows as there are.
             score = paths[f].score(x[outer[f]])
-            return min(aim.rows(outer[f]).loss(score), 1e6)
+            return aim.rows(outer[f]).loss(score)
 
     with ThreadPoolExecutor(max(1, min(workers, len(paths)))) as threads:
         for penalty in penalties:
-            losses.append(list(threads.map(go, range(len(paths)))))
+            losses.append(list(threads.map(go, range(len(paths)), [penalty] * len(paths))))
             means = np.mean(losses, axis=1)
             if len(means) - 1 - int(means.argmin()) >= PATIENCE:
                 break

@@ -19,7 +19,10 @@ from datadiet_cli.methods.selection.checks import FEWEST, predicted, thinned
 from datadiet_cli.methods.selection.redundancy import Redundancy
 
 FLOOR = 0.001
-"""No redundancy counts as less: else noise, which is tied to nothing, would win by its low redundancy alone."""
+"""No redundancy counts as less, nor as less than chance alone gives: else noise, which is tied to nothing, would win by
+its low redundancy alone."""
+COPY = 0.999
+"""A column so strongly tied to a chosen one is as good as a copy of it, and comes after all that are not."""
 REDUNDANT = 0.9
 """Ties from which on a column that was not chosen is said to be redundant."""
 BUDGET = 40_000_000_000
@@ -35,7 +38,8 @@ def mrmr(columns: Columns, target: Target | None, *, keep: int | None = None, **
     F-test correlation quotient, FCQ (section 2.3). Relevance is F of the column and the target; for a category, the F
     that a column of numbers of the same bias-corrected strength would have (Kelley's epsilon squared, or the square of
     Cramer's V). Redundancy is the mean over the chosen columns of how well they tell the column, as in `redundancy`,
-    and at least 0.001. The score is the quotient at the time a column was chosen, and at the end for those that were
+    and at least 0.001, and at least what two columns have in common by chance. A copy of a chosen column scores 0,
+    however relevant. The score is the quotient at the time a column was chosen, and at the end for those that were
     not. The witness of a column that is not among the first `keep` is the one of these that tells it best, if by more
     than 0.9.
 
@@ -56,7 +60,9 @@ def mrmr(columns: Columns, target: Target | None, *, keep: int | None = None, **
     with threadpool_limits(1):
         numbers = standardised(columns.numbers)
         relevant = relevance(columns, target, numbers)
-        found = _Chosen(np.nan_to_num(relevant, nan=-1.0), Redundancy(columns, numbers), columns.numbers.shape[1])
+        found = _Chosen(
+            np.nan_to_num(relevant, nan=-1.0), Redundancy(columns, numbers), columns.numbers.shape[1], len(columns)
+        )
         for _step in range(steps):
             found.choose()
     score = np.where(np.isnan(relevant), np.nan, found.score)
@@ -76,12 +82,14 @@ class _Chosen:
         witness: (p,) which of those chosen before a column tells it best, by more than 0.9.
     """
 
-    def __init__(self, relevant: Floats, ties: Redundancy, d: int) -> None:
+    def __init__(self, relevant: Floats, ties: Redundancy, d: int, rows: int) -> None:
         p = len(relevant)
         self.order: list[int] = []
         self.score = relevant.copy()
         self.witness = np.full(p, NONE, dtype=np.int64)
         self._relevant, self._ties = relevant, ties
+        # The mean of abs(r) of independent columns.
+        self._floor = max(float(np.sqrt(2 / (np.pi * max(rows, 1)))), FLOOR)
         self._sum, self._most = np.zeros(p), np.full(p, REDUNDANT)
         self._open = np.ones(p, dtype=bool)
         self._everyone = np.arange(p)
@@ -97,7 +105,8 @@ class _Chosen:
         self._sum += told
         better = self._open & (told > self._most)
         self.witness[better], self._most[better] = best, told[better]
-        quotient = self._relevant / np.maximum(self._sum / len(self.order), FLOOR)
+        quotient = self._relevant / np.maximum(self._sum / len(self.order), self._floor)
+        quotient = np.where(self._most >= COPY, np.minimum(quotient, 0.0), quotient)
         self.score[self._open] = quotient[self._open]
 
     def rest(self) -> Ints:

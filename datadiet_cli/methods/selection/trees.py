@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -57,7 +58,7 @@ class Material(NamedTuple):
         x = np.empty((n, 2 * width), dtype=np.float32)
         x[:, :width] = self.x
         starts = np.searchsorted(self.owner, np.arange(self.columns + 1))
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
+        for start, end in pairwise(starts):
             x[:, width + start : width + end] = self.x[rng.permutation(n), start:end]
         return Material(x, np.concatenate([self.owner, self.owner + self.columns]), 2 * self.columns, *self[3:])
 

@@ -34,10 +34,14 @@ def fitted(task: Task, x: Floats, goal: Goal) -> "Projection":
 
     method = task.settings.method
     components, variance = _size(method, task.settings.keep, x.shape[1])
+    seed = task.context.seed
     try:
-        return COMPRESSIONS[method](x, goal.target, components=components, variance=variance, seed=task.context.seed)
+        projection = COMPRESSIONS[method](x, goal.target, components=components, variance=variance, seed=seed)
     except ValueError as error:
         raise ConfigError(f"{STEP}: method {method}: {error}") from None
+    if not len(projection.components):
+        raise ConfigError(f"{STEP}: method {method}: {'; '.join(projection.notes) or 'there is no component'}")
+    return projection
 
 
 def _size(method: str, keep: str, d: int) -> tuple[int | None, float | None]:

@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.selection.base import Ranking
 from datadiet_cli.steps.selecting.base import BUDGETED, OWN, RULES, STEP, Bools, Choice, Task
 
+if TYPE_CHECKING:
+    from datadiet_cli.methods.selection.enough import Enough
+
 Rank = Callable[..., Ranking]
 
-OFTEN = 0.5
-"""Share of bootstraps from which on a column that a method's own rule keeps is kept for good."""
 _REPEATED = frozenset({"pearson", "spearman", "anova", "chi2", "mutual-information"})
+_FIGURES = ("score", "difference", "bound")
 _MOST_CELLS = 5_000_000
 """Cells up to which a quick method's choice is repeated in every fold."""
 
@@ -47,22 +49,25 @@ def decide(task: Task, choice: Choice) -> Decision:
     Raises:
         ConfigError: the method cannot work on such data.
     """
-    settings = task.settings
-    rank, options = _method(settings)
-    wanted = None if settings.keep == "auto" else count_of(settings.keep, choice.columns.count)
-    keep = None if wanted is None else min(wanted, choice.columns.count)
-    common = {"keep": keep, "seed": task.context.seed, "workers": task.context.engine.workers, **options}
+    settings, p = task.settings, choice.columns.count
+    wanted = None if settings.keep == "auto" else count_of(settings.keep, p)
     tell = task.context.progress(f"ranking {choice.unit}s by {settings.method}", 1)
     try:
-        ranking = _ranking(settings, rank, choice, common)
-        tell(1)
-        decision = _decided(task, choice, ranking, keep, rank, options)
+        if wanted is not None:
+            ranking = _ranking(task, choice, min(wanted, p), stable=True)
+            kept = _first(ranking, min(wanted, p), choice.always)
+            decision = Decision(ranking, kept, None, {}, ranking.notes)
+        elif settings.method in OWN:
+            decision = _by_rule(task, choice)
+        else:
+            decision = _enough(task, choice)
     except ValueError as error:
         raise ConfigError(f"{STEP}: method {settings.method}: {error}") from None
-    notes = list(decision.notes)
-    if wanted is not None and wanted > choice.columns.count:
-        notes.append(f"keep {wanted}: there are only {choice.columns.count} {choice.unit}s to choose from")
-    return Decision(decision.ranking, decision.kept, decision.threshold, decision.metrics, notes)
+    tell(1)
+    if wanted is None or wanted <= p:
+        return decision
+    note = f"keep {wanted}: there are only {p} {choice.unit}s to choose from"
+    return replace(decision, notes=[*decision.notes, note])
 
 
 def _method(settings: SelectFeatures) -> tuple[Rank, dict[str, Any]]:
@@ -81,12 +86,15 @@ def _method(settings: SelectFeatures) -> tuple[Rank, dict[str, Any]]:
     return WRAPPERS[settings.method], options
 
 
-def _ranking(settings: SelectFeatures, rank: Rank, choice: Choice, common: dict[str, Any]) -> Ranking:
-    if not settings.stability:
+def _ranking(task: Task, choice: Choice, keep: int | None, *, stable: bool) -> Ranking:
+    """What the method says, or many of it if that is asked for."""
+    rank, options = _method(task.settings)
+    common = {"keep": keep, "seed": task.context.seed, "workers": task.context.engine.workers, **options}
+    if not (stable and task.settings.stability):
         return rank(choice.columns, choice.goal.target, **common)
-    from datadiet_cli.methods.selection.stability import stable
+    from datadiet_cli.methods.selection.stability import stable as often
 
-    return stable(rank, choice.columns, choice.goal.target, bootstraps=settings.stability, **common)
+    return often(rank, choice.columns, choice.goal.target, bootstraps=task.settings.stability, **common)
 
 
 def count_of(keep: str, p: int) -> int:
@@ -97,34 +105,68 @@ def count_of(keep: str, p: int) -> int:
     return max(1, math.ceil(round(kept_share(keep) * p, 9)))
 
 
-def _decided(
-    task: Task, choice: Choice, ranking: Ranking, keep: int | None, rank: Rank, options: dict[str, Any]
-) -> Decision:
+def _by_rule(task: Task, choice: Choice) -> Decision:
+    """What the method keeps by a rule of its own."""
     settings = task.settings
-    notes = list(ranking.notes)
-    if keep is not None:
-        return Decision(ranking, _first(ranking, keep, choice.always), None, {}, notes)
-    if settings.method in OWN:
-        own = _own(ranking)
-        if not own.any():
-            notes.append(f"{settings.method} keeps no {choice.unit} by its own rule; the one ranked first stays")
-        kept = own | choice.always if own.any() else _first(ranking, 1, choice.always)
-        return Decision(ranking, kept, _threshold(settings), {}, notes)
+    ranking = _ranking(task, choice, None, stable=True)
+    assert ranking.chosen is not None  # noqa: S101 - methods with a rule say what it chooses
+    threshold, notes = _threshold(settings), list(ranking.notes)
+    if ranking.chosen.any():
+        return Decision(ranking, ranking.chosen | choice.always, threshold, {}, notes)
+    notes.append(f"{settings.method} keeps no {choice.unit} by its own rule; the one ranked first stays")
+    return Decision(ranking, _first(ranking, 1, choice.always), threshold, {}, notes)
+
+
+def _enough(task: Task, choice: Choice) -> Decision:
+    """The fewest units that predict about as well as all."""
     from datadiet_cli.methods.selection.enough import enough
 
-    cells = len(choice.columns) * choice.columns.count
-    again = settings.method in _REPEATED and cells <= _MOST_CELLS
+    settings, context, target = task.settings, task.context, choice.goal.target
+    assert target is not None  # noqa: S101 - only methods with a rule of their own work without
+    ranking = _ranking(task, choice, None, stable=False)
+    again = settings.method in _REPEATED and len(choice.columns) * choice.columns.count <= _MOST_CELLS
     found = enough(
         choice.columns,
-        choice.goal.target,
+        target,
         ranking,
         max_drop=settings.max_accuracy_drop,
         folds=settings.folds,
-        seed=task.context.seed,
-        workers=task.context.engine.workers,
-        rank=rank if again else None,
+        seed=context.seed,
+        workers=context.engine.workers,
+        rank=_method(settings)[0] if again else None,
     )
-    return Decision(ranking, _first(ranking, found.m, choice.always), None, {"auto": {}}, notes)
+    if settings.stability:
+        ranking = _ranking(task, choice, found.m, stable=True)
+    notes = [*ranking.notes, *found.notes, *_in_words(found, choice)]
+    return Decision(ranking, _first(ranking, found.m, choice.always), None, {"auto": _told(found)}, notes)
+
+
+def _told(found: "Enough") -> dict[str, Any]:
+    return {
+        "units": found.m,
+        "by_mean": found.by_mean,
+        "measure": found.measure,
+        "all": _rounded(found.score),
+        "interval": [_rounded(end) for end in found.interval],
+        "table": [
+            {"units": m, **{name: _rounded(value) for name, value in zip(_FIGURES, rest, strict=True)}}
+            for m, *rest in found.table
+        ],
+    }
+
+
+def _in_words(found: "Enough", choice: Choice) -> list[str]:
+    point = next((point for point in found.table if point.m == found.m), None)
+    if point is None or found.m == choice.columns.count:
+        return []
+    return [
+        f"{found.m} of {choice.columns.count} {choice.unit}s: {found.measure} {point.score:.3f}, with all "
+        f"{found.score:.3f}; at most {max(point.bound, 0):.3f} lost (95 %)"
+    ]
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
 
 
 def _threshold(settings: SelectFeatures) -> float | None:
@@ -134,14 +176,6 @@ def _threshold(settings: SelectFeatures) -> float | None:
         return None
     limit = float(getattr(settings, name))
     return limit if settings.method == "variance" else round(1 - limit, 12)
-
-
-def _own(ranking: Ranking) -> Bools:
-    """What a method keeps by its own rule; of bootstraps what most of them keep."""
-    if ranking.frequency is not None:
-        return np.asarray(ranking.frequency >= OFTEN, dtype=np.bool_)
-    assert ranking.chosen is not None  # noqa: S101 - methods with a rule say what it chooses
-    return ranking.chosen
 
 
 def _first(ranking: Ranking, keep: int, always: Bools) -> Bools:

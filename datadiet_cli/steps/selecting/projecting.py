@@ -12,28 +12,14 @@ from datadiet_cli.steps.selecting.base import Floats
 if TYPE_CHECKING:
     from datadiet_cli.methods.selection.compression import Projection
 
-_AT_ONCE = 512
 DECIMALS = 9
 """Of the numbers; columns are brought to a spread of about one first."""
 _ARRAYS = ("mean", "scale", "components")
 
 
 def projected(projection: "Projection", x: Floats) -> Floats:
-    """(n, d) numbers -> (n, k), rounded.
-
-    Always so many rows at a time, the last ones filled up, and on one thread: what a library adds up in which order
-    depends on both.
-    """
-    from threadpoolctl import threadpool_limits
-
-    out = np.zeros((len(x), projection.components.shape[0]))
-    block = np.zeros((_AT_ONCE, x.shape[1]))
-    with threadpool_limits(1):
-        for start in range(0, len(x), _AT_ONCE):
-            part = x[start : start + _AT_ONCE]
-            block[: len(part)] = part
-            out[start : start + len(part)] = projection.apply(block)[: len(part)]
-    return np.asarray(np.round(out, DECIMALS) + 0.0, dtype=np.float64)
+    """(n, d) numbers -> (n, k), rounded; those of a row depend on no other row."""
+    return np.asarray(np.round(projection.apply(x), DECIMALS) + 0.0, dtype=np.float64)
 
 
 def arrays_of(projection: "Projection") -> dict[str, Floats]:

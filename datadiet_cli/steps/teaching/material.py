@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from datadiet_cli.columns import Transform
 from datadiet_cli.config.training import MODELS, Training
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.encode.inputs.reading import zeros
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.nn.spec import Field, Spec
 from datadiet_cli.outcome import Action, Verdicts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_AT_ONCE = 4096
 _NAMED = 10
 """Columns that are no input that people are told of."""
 
@@ -59,7 +61,7 @@ class Material:
         from datadiet_cli.nn.batches import Samples
 
         whole = len(rows) == len(self.dataset) and bool((rows == np.arange(len(rows))).all())
-        inputs = tuple(torch.from_numpy(array if whole else array[rows]) for array in self.arrays)
+        inputs = tuple(torch.from_numpy(array if whole else _some(array, rows)) for array in self.arrays)
         values = self.goal.values[rows]
         return Samples(inputs, torch.from_numpy(values if self.goal.classes else values.astype(np.float32)))
 
@@ -71,6 +73,17 @@ class Material:
         said = meanings(self.dataset.kind, context)
         words = [f"{cause}: {said.get(cause, cause)}" for cause in self.causes[found].tolist()]
         return Verdicts.of(self.dataset.rows[found], Action.FLAG, "unreadable", detail=words)
+
+
+def _some(array: NDArray[np.generic], rows: Ints) -> NDArray[np.generic]:
+    """Some rows of an array: on disk, if it is there itself because memory would not hold it."""
+    if not isinstance(array, np.memmap):
+        return array[rows]
+    made = zeros((len(rows), *array.shape[1:]), array.dtype)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        made[part] = array[rows[part]]
+    return made
 
 
 def material_of(
