@@ -12,6 +12,7 @@ mrmr-selection is installed into an environment of its own; --no-peers leaves it
 import argparse
 import csv
 import importlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -101,13 +102,13 @@ def sklearn_selectors() -> dict[str, Chooser]:
 def mrmr_selection(home: Path) -> Chooser:
     """mrmr-selection in an environment of its own; the CPU seconds that it says are in `choose.seconds`."""
     python = home / "bin" / "python"
-    if not python.exists():
+    ready = home / "ready"
+    if not ready.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", "mrmr-selection==0.2.8"], check=True)
+        ready.touch()
 
     def choose(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-        import json
-
         with tempfile.TemporaryDirectory(prefix="datadiet-bench-") as folder:
             np.savez(Path(folder) / "jobs.npz", x0=x, y0=y, k0=k)
             done = subprocess.run(
@@ -164,13 +165,13 @@ def made(choose: Chooser, seeds: int) -> dict[str, float]:
 
 def table(choose: Chooser, load: Callable[..., Any], k: int) -> float:
     x, y = load(return_X_y=True)
-    scores = []
+    scores: list[float] = []
     for train, test in folds(x, y, 5):
         some = choose(x[train], y[train], k)
         scale = StandardScaler().fit(x[train][:, some])
         inner, outer = scale.transform(x[train][:, some]), scale.transform(x[test][:, some])
-        for model in (LogisticRegression(max_iter=500), KNeighborsClassifier(5)):
-            scores.append(model.fit(inner, y[train]).score(outer, y[test]))
+        models = (LogisticRegression(max_iter=500), KNeighborsClassifier(5))
+        scores += [model.fit(inner, y[train]).score(outer, y[test]) for model in models]
     return float(np.mean(scores))
 
 

@@ -5,8 +5,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
+from datadiet_cli.data.open import open_dataset
+from datadiet_cli.encode.cells import cells_of
+from datadiet_cli.encode.known_cells import known_columns, read_known
 from tests.conftest import Cli, report, table, tree_digest
 from tests.test_select_features import HEADER, flags, header, read, records, things  # noqa: F401 - a fixture
 
@@ -200,3 +205,45 @@ def test_a_dry_run_writes_nothing(things, tmp_path, datadiet: Cli):  # noqa: F81
     ran = datadiet("apply", transform, things, "--dry-run")
     assert ran.code == 0
     assert tree_digest(tmp_path) == before
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", "NA", "?", "1", "1.0", "01", "true", "False", "2024-01-31", "20240131", "inf", "-0", " 3 ", "x"]
+    ),
+    st.integers(-3, 3).map(str),
+    st.floats(allow_nan=False, width=16).map(str),
+    st.dates().map(str),
+    st.times().map(str),
+    st.datetimes().map(str),
+)
+
+
+ALIKE = [
+    ["1", "2", "?", "1.0"],
+    ["true", "True", "false", ""],
+    ["2024-01-31", "2023-12-01", ""],
+    ["a", "b", " a", ""],
+    ["12:00:01", "23:59:59"],
+    ["2024-01-31 10:00:00", "2024-01-31T11:30:00.5"],
+    ["20240131", "20231201"],
+    ["inf", "1.5", "-2"],
+]
+"""Cells as they stand together in a column."""
+
+
+@given(
+    st.one_of(
+        st.sampled_from(ALIKE).flatmap(lambda some: st.lists(st.sampled_from(some), min_size=1, max_size=60)),
+        st.lists(CELLS, min_size=1, max_size=40),
+    )
+)
+def test_cells_are_read_again_as_they_were(tmp_path_factory, column):
+    """What is known of a column is enough to read its cells, whatever they say."""
+    path = table(tmp_path_factory.mktemp("t") / "t.csv", ["a", "b"], [[cell, "z"] for cell in column])
+    file = open_dataset(str(path)).source.file
+    typed, texts = file.typed(["a"]), file.texts(["a"])
+    cells = cells_of(typed, texts)
+    numbers, categories = read_known(known_columns(cells), typed, texts)
+    np.testing.assert_array_equal(numbers, cells.numbers)
+    np.testing.assert_array_equal(categories, cells.categories)

@@ -233,7 +233,6 @@ def test_without_labels(things, tmp_path, datadiet: Cli, method):
     ("more", "words"),
     [
         (["--method", "anova"], "needs labels"),
-        (["--label", "flat"], "all labelled training samples have the same class"),
         (["--columns", "weigth", "--label", "kind"], "did you mean 'weight'"),
         (["--columns", "kind", "--label", "kind"], "label, split and id"),
         (["--always-keep", "nothing", "--label", "kind"], "--always-keep nothing: no such column"),
@@ -248,6 +247,26 @@ def test_one_line_for_what_cannot_be(things, tmp_path, datadiet: Cli, more, word
     assert words in ran.err
     assert "Traceback" not in ran.err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([[i % 7, "same"] for i in range(30)], "all labelled training samples have the same class"),
+        ([[i % 7, 5] for i in range(30)], "all labelled training samples have the same class"),
+        ([[i % 7, f"name {i}"] for i in range(30)], "30 classes among 30 labelled training samples"),
+        ([[i % 7, "ab"[i] if i < 2 else ""] for i in range(30)], "2 labelled training samples"),
+        ([[i % 7, ""] for i in range(30)], "has none; --label names their column; without labels there are"),
+        ([], "0 training samples"),
+    ],
+)
+def test_labels_that_teach_nothing(tmp_path, datadiet: Cli, rows, words):
+    source = table(tmp_path / "in.csv", ["a", "y"], rows)
+    ran = datadiet("select-features", source, tmp_path / "out.csv", "--label", "y")
+    assert ran.code == 2
+    assert words in ran.complaint
+    if rows:
+        assert datadiet("select-features", source, tmp_path / "v.csv", "--label", "y", "--method", "variance").code == 0
 
 
 def test_too_few_rows(tmp_path, datadiet: Cli):

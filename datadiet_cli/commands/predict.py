@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.load import load_common
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import check_folder, write_atomically
+from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
 from datadiet_cli.encode.cache import Cache
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ExitCode, OutputError
@@ -43,7 +43,11 @@ def predict(model: str, input: str, output: str, flags: Mapping[str, Any], *, fo
     if output != "-":
         if os.path.lexists(output) and not force:
             raise OutputError(f"{output}: exists already; name another file or pass --force to replace it")
+        if os.path.isdir(output):
+            raise OutputError(f"{output}: is a folder, and predictions are a file")
         check_folder(output)
+        check_apart(input, output, "INPUT")
+        check_apart(model, output, "MODEL_DIR")
     common = load_common(flags, os.environ)
     from datadiet_cli.steps.teaching.using import predictions
 

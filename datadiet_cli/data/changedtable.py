@@ -73,8 +73,18 @@ class ChangedTable(TableFile):
         return pl.DataFrame(typed)
 
     def record_bytes(self) -> NDArray[np.int64]:
-        """(records,) int64, the bytes of each record, or of an appended one's template, before anything changes."""
-        return self.base.record_bytes()[self._sources]
+        """(records,) int64, the bytes of each record, or of an appended one's template, before any cell changes.
+
+        Those of dropped columns are counted as the cells' texts with a delimiter each.
+        """
+        sizes = self.base.record_bytes()
+        gone = [name for name in self.growth.without if name in self.base.columns]
+        if gone:
+            import polars as pl
+
+            lengths = self.base.texts(gone).select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0) + 1))
+            sizes = np.maximum(sizes - lengths.to_series().to_numpy().astype(np.int64), 0)
+        return sizes[self._sources]
 
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64; see `TableFile`. Where cells changed, by text."""

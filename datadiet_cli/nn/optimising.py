@@ -70,6 +70,23 @@ def losses_of(outputs: torch.Tensor, target: torch.Tensor, scale: torch.Tensor |
     return nn.functional.cross_entropy(outputs.to(torch.float32), target, reduction="none")
 
 
+def quality_of(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """How many samples are right, or the sum of the absolute errors of numbers, in their unit. As for `losses_of`."""
+    if target.is_floating_point():
+        return (outputs[:, 0].to(torch.float32) - target).abs().sum(dtype=torch.float64)
+    return (outputs.argmax(1) == target).sum()
+
+
+def scale_of(model: nn.Module, target: torch.Tensor) -> torch.Tensor | float:
+    """The unit of squared errors: the model's own, or else the spread of what it learns; 1 for classes."""
+    if not target.is_floating_point():
+        return 1.0
+    own = getattr(model, "target_scale", None)
+    if isinstance(own, torch.Tensor):
+        return own.detach().clone()
+    return float(target.to(torch.float64).std(correction=0)) or 1.0
+
+
 class Stepper:
     """A model with its optimiser.
 

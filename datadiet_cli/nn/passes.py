@@ -14,7 +14,7 @@ from datadiet_cli.nn.augment import augmented
 from datadiet_cli.nn.batches import Samples, Source, batches, generator_of, seed_of
 from datadiet_cli.nn.checkpoint import Checkpoint, State
 from datadiet_cli.nn.device import to_device
-from datadiet_cli.nn.optimising import Stepper, losses_of, plan, rate
+from datadiet_cli.nn.optimising import Stepper, losses_of, plan, quality_of, rate, scale_of
 from datadiet_cli.nn.predicting import outputs
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.recorder import Recorder
@@ -85,7 +85,7 @@ class Run:
         self._images_last = _wants_channels_last(model, samples)
         if self._images_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._stepper = Stepper(model, recipe, self.plan.steps, device, _scale(model, samples))
+        self._stepper = Stepper(model, recipe, self.plan.steps, device, scale_of(model, samples.target))
         self._source = Source(samples, device)
         self._weights = None if weights is None else to_device((weights,), device)[0]
         self._best: dict[str, torch.Tensor] = {}
@@ -167,7 +167,7 @@ class Run:
             weights = None if self._weights is None else self._weights.index_select(0, there)
             out, losses = self._stepper.step(number, inputs, target, weights)
             sums[0] += losses.sum(dtype=torch.float64)
-            sums[1] += _quality(out, target)
+            sums[1] += quality_of(out, target)
             if recorder is not None:
                 recorder.observe(there, out, target, self._stepper.scale)
         # The only wait for the device in a pass.
@@ -184,7 +184,7 @@ class Run:
         for start, out in outputs(self._model, samples.inputs, self._device, _LOOK, self._recipe.precision):
             own = target[start : start + len(out)]
             sums[0] += losses_of(out, own, scale).sum(dtype=torch.float64)
-            sums[1] += _quality(out, own)
+            sums[1] += quality_of(out, own)
             if recorder is not None:
                 recorder.observe(rows[start : start + len(out)], out, own, scale)
         loss, quality = (sums / len(samples)).tolist()
@@ -259,23 +259,6 @@ def draws_from_shared(model: nn.Module) -> bool:
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _quality(out: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """How many are right; of numbers, the sum of the absolute errors."""
-    if target.is_floating_point():
-        return (out[:, 0].to(torch.float32) - target).abs().sum(dtype=torch.float64)
-    return (out.argmax(1) == target).sum()
-
-
-def _scale(model: nn.Module, samples: Samples) -> torch.Tensor | float:
-    """The unit of squared errors: the model's own, or else the spread of what it learns."""
-    if not samples.regression:
-        return 1.0
-    own = getattr(model, "target_scale", None)
-    if isinstance(own, torch.Tensor):
-        return own.detach().clone()
-    return float(samples.target.to(torch.float64).std(correction=0)) or 1.0
 
 
 def _wants_channels_last(model: nn.Module, samples: Samples) -> bool:

@@ -8,6 +8,8 @@ from datadiet_cli.report.comparison import table
 
 NAMED = 12
 """Columns that are named."""
+ASIDE = ("label", "id", "set-aside")
+"""Why a column stays that is no feature."""
 PROTOCOLS = {
     "epochs": "",
     "iterations": "as many steps as before takes",
@@ -65,6 +67,7 @@ def _figure(found: Mapping[str, Any]) -> str:
 
 
 def _columns(columns: Sequence[Mapping[str, Any]], method: str | None) -> str:
+    columns = [column for column in columns if column["reason"] not in ASIDE]
     kept = sorted((c for c in columns if c["action"] == "keep"), key=lambda c: c["rank"] or 0)
     made = [c for c in columns if c["action"] == "make"]
     total = sum(c["action"] != "make" for c in columns)

@@ -272,3 +272,13 @@ def test_features_of_a_dataset_go(tmp_path):
     with pytest.raises(InputError, match="every column would go"):
         without_columns(bare, ["x", "y"])
     assert without_columns(bare, ["x", "y"], {"x": {0: "1"}}).source.features == ["x"]
+
+
+def test_bytes_of_dropped_columns_do_not_count(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c\n1,22,333\n4,,6\n", encoding="utf-8")
+    dataset = open_dataset(str(tmp_path / "t.csv"))
+    narrow = without_columns(dataset, ["b"])
+    narrow.source.write(narrow.rows, str(tmp_path / "out.csv"), "copy")
+    header = len("a,c\n")
+    assert narrow.bytes.tolist() == [6, 4]
+    assert narrow.bytes.sum() == (tmp_path / "out.csv").stat().st_size - header

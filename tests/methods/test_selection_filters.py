@@ -213,6 +213,16 @@ def test_mutual_information_of_numbers_that_are_counts():
     np.testing.assert_allclose(codes, by_hand, atol=0.01)
 
 
+def test_rounding_adds_and_takes_no_information():
+    """Whole numbers, however many are equal, tell no more of what they are independent of than fine ones do."""
+    rng = np.random.default_rng(0)
+    y = Target(rng.integers(0, 2, 2000), 2)
+    x = np.round(rng.normal(size=(2000, 5)) * [3, 10, 30, 300, 1e6]) + 0.0
+    assert FILTERS["mutual-information"](plain(x), y).score.max() < 0.03
+    told = x + np.array([3, 10, 30, 300, 1e6]) * y.values[:, None]
+    assert np.ptp(FILTERS["mutual-information"](plain(told), y).score) < 0.05
+
+
 def test_variance_is_that_of_scikit_learn(tumours):
     x = tumours[0]
     found = FILTERS["variance"](plain(x), None, threshold=0.1)

@@ -125,7 +125,11 @@ CASES = {
         lambda own: cnn(own, 0.3),
         {"augment": ("flip", "crop", "cutout"), "precision": "bfloat16", "l1": 1e-4},
     ),
-    "early stop": (vectors, lambda own: mlp(own, 0.2), {"epochs": 30, "optimiser": "adamw", "patience": 2}),
+    "early stop": (
+        vectors,
+        lambda own: mlp(own, 0.2),
+        {"epochs": 30, "optimiser": "adamw", "learning_rate": 0.1, "patience": 2},
+    ),
     "iterations": (vectors, mlp, {"iterations": 27}),
     "a user's dropout": (vectors, users, {}),
     "numbers": (numbers, lambda own: mlp(own, 0.1), {"optimiser": "adamw"}),
@@ -186,7 +190,7 @@ fit(cnn(samples, 0.2), samples, how, seed=1, device=CPU, progress=progress, chec
 
 
 def test_killed_and_started_again(tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False, timeout=250)
     assert done.returncode == -signal.SIGKILL
     samples = pictures()
     how = recipe(augment=("flip", "crop"), precision="bfloat16")

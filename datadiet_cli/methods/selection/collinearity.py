@@ -79,9 +79,13 @@ class _Sieve:
     def against(self, leaders: Ints, others: Ints) -> None:
         """Drop what leaders tell; the most preferred of them is the witness."""
         strength = self._strength(leaders, others)
-        for one, own in zip(leaders, strength, strict=True):
-            left = self._witness[others] == NONE
-            self._drop(int(one), others[left], own[left])
+        told = strength >= self._least
+        gone = told.any(axis=0)
+        first = told.argmax(axis=0)[gone]
+        self._witness[others[gone]] = leaders[first]
+        self._score[others[gone]] = 1 - strength[first, np.flatnonzero(gone)]
+        left = others[~gone]
+        self._score[left] = np.minimum(self._score[left], 1 - strength[:, ~gone].max(axis=0, initial=0.0))
 
     def _strength(self, one: Ints, other: Ints) -> Floats:
         strength, rows = self._ties.told(one, other)

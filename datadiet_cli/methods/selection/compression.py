@@ -92,7 +92,7 @@ def pca(
     elif components is not None and components > k:
         notes.append(f"pca: {k} components instead of {components}: rows vary in no more directions")
     axes = vector[:, :k].T
-    if wide and k:
+    if wide:
         axes = _turned_back(rows, mean, axes)
     return Projection(mean, np.ones(x.shape[1]), _signed(axes), share[:k], tuple(notes))
 
@@ -137,10 +137,11 @@ def lda(
     white = vector / np.sqrt(np.maximum(value, 1e-300))
     weight = np.sqrt(np.bincount(label) / len(label))
     apart, size, _ = np.linalg.svd(white.T @ (centre * weight[:, None]).T, full_matrices=False)
-    real = int((size > size[0] * 1e-10).sum()) if size[0] > 0 else 0
+    # In spreads inside classes, that is next to nothing.
+    real = int((size > max(float(size[0]) * 1e-10, 1e-9)).sum())
     share = size[:real] ** 2 / max(float((size**2).sum()), 1e-300)
     k = _how_many(share, components, 1.0 if variance is None else variance, min(real, len(here) - 1))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if not k:
         notes = ("lda: classes do not lie apart, so there is no component",)
     elif components is not None and components > k:
@@ -170,7 +171,8 @@ def random_projection(
     if variance is not None:
         raise ValueError("random-projection goes by a number of components, not by a share of the variance")
     n, d = x.shape
-    k, notes = components, ()
+    k = components
+    notes: tuple[str, ...] = ()
     if k is None:
         wanted = int(np.ceil(4 * np.log(max(n, 2)) / (DISTORTION**2 / 2 - DISTORTION**3 / 3)))
         k = min(wanted, d)

@@ -87,7 +87,7 @@ class Design:
     @property
     def owner(self) -> Ints:
         """(D,) the column that each dimension belongs to."""
-        widths = [part.width for part in (*self.numbers, *self.categories)]
+        widths = [number.width for number in self.numbers] + [category.width for category in self.categories]
         return np.repeat(np.arange(len(widths), dtype=np.int64), widths)
 
     def matrix(self, columns: Columns) -> Floats:

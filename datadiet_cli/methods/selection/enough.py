@@ -18,7 +18,7 @@ Rank = Callable[..., Ranking]
 
 REPEATS, SURE = 2, 0.95
 MOST_ROWS, FEWEST_ROWS = 5000, 500
-TREES, PENALTY = 40, 0.01
+TREES, PENALTY = 25, 0.01
 _MOST_CELLS = 10_000_000
 
 
@@ -75,7 +75,7 @@ def enough(
     """Find the fewest columns whose cross-validated score is not worse than that of all by more than `max_drop`.
 
     The score is that of the mean of two models, of which one is linear (ridge, logistic for classes) and the other one
-    a forest of 40 trees, so that columns count that only mean something together. It is taken in `folds` folds, dealt
+    a forest of 25 trees, so that columns count that only mean something together. It is taken in `folds` folds, dealt
     out twice. 1, 2, 3, 5, 8, 12, ... columns are tried until the upper bound of the paired difference is no more than
     `max_drop`; then numbers between the last two, by halves. The bound is of the corrected resampled t-test (Nadeau
     and Bengio, "Inference for the generalization error", Machine Learning 52, 2003), since folds share rows.
@@ -111,12 +111,12 @@ def enough(
         m = min(1, columns.count) if constant else columns.count
         why = problem.hopeless or f"{len(columns)} rows are too few for {folds} folds: all columns are kept"
         return Enough(m, m, (), float("nan"), (float("nan"), float("nan")), measure, (why,))
-    trial, notes = _Trial.of(problem, ranking, folds, seed, workers, rank)
-    if rank is None:
-        notes.append("the ranking has seen the rows it is judged by: few columns may look better than they are")
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
+        trial, notes = _Trial.of(problem, ranking, folds, seed, workers, rank)
+        if rank is None:
+            notes.append("the ranking has seen the rows it is judged by: few columns may look better than they are")
         return _searched(trial, max_drop, measure, notes)
 
 

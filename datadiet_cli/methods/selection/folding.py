@@ -24,7 +24,7 @@ def folds_of(target: Target, folds: int, seed: int) -> Ints:
     folds = min(folds, n)
     fold = np.empty(n, dtype=np.int64)
     if target.classes:
-        fold[mixed] = stratified(values, np.ones(n, dtype=np.bool_), folds)
+        fold[mixed] = stratified(values.astype(np.int64), np.ones(n, dtype=np.bool_), folds)
     else:
         # Of rows that follow each other in size each fold gets one.
         ascending = mixed[np.argsort(values, kind="stable")]

@@ -66,4 +66,4 @@ def ranked(problem: Ordered, material: Material, seed: int, workers: int, budget
 
 def by_column(importance: Floats, material: Material) -> Floats:
     """(p,) the sum over the dimensions of each column."""
-    return np.bincount(material.owner, importance, material.columns)
+    return np.bincount(material.owner, importance, material.columns).astype(np.float64)

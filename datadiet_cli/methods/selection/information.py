@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from datadiet_cli.methods.selection.association import crossed
-from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target, ranks
+from datadiet_cli.methods.selection.base import Bools, Columns, Floats, Ints, Ranking, Target, ranks
 from datadiet_cli.methods.selection.checks import FEWEST, predicted, thinned
 
 NEIGHBOURS = 3
@@ -83,16 +83,20 @@ def with_classes(x: Floats, code: Ints, k: int = NEIGHBOURS) -> float:
     order = np.lexsort((x, code))
     own = x[order]
     everyone = np.sort(x)
-    near = np.empty((2, len(x)))
+    near, spare = np.empty((2, len(x))), np.zeros(len(x))
     ends = np.cumsum(np.bincount(code))
     start = 0
     for end in ends[np.diff(ends, prepend=0) > 0]:
         part = own[start:end]
-        low, high = _reach(part, min(k, len(part) - 1))
+        wanted = min(k, len(part) - 1)
+        low, high, at_once = _reach(part, wanted)
         near[0, start:end] = _within(part, low, high)
         near[1, start:end] = _within(everyone, low, high)
+        # Where equal numbers set the radius, not the k-th neighbour, the row itself counts as one of them: the mean of
+        # the digamma of a count is the logarithm of what is expected only with one more. In part, where both do.
+        spare[start:end] = np.where(near[0, start:end] > wanted, np.where(at_once, 1.0, 0.5), 0.0)
         start = end
-    local = digamma(near[0]) - digamma(near[1]) - digamma(size[code[order]])
+    local = digamma(near[0] + spare) - digamma(near[1] + spare) - digamma(size[code[order]])
     return max(float(digamma(len(x)) + local.mean()), 0.0)
 
 
@@ -135,8 +139,8 @@ def of_counts(one: Ints, other: Ints) -> float:
     return max(plain + (table.shape[0] + table.shape[1] - len(count) - 1) / (2 * n), 0.0)
 
 
-def _reach(part: Floats, k: int) -> tuple[Floats, Floats]:
-    """From where to where a number has its k nearest others: (n,) each; of sorted numbers."""
+def _reach(part: Floats, k: int) -> tuple[Floats, Floats, Bools]:
+    """From where to where sorted numbers have their k nearest others, and if all of them are equal: (n,) each."""
     n = len(part)
     radius = np.full(n, np.inf)
     for below in range(k + 1):
@@ -146,7 +150,7 @@ def _reach(part: Floats, k: int) -> tuple[Floats, Floats]:
         radius[middle] = np.minimum(radius[middle], np.maximum(left, right))
     # A little farther, so that the k-th neighbour is not lost by rounding.
     spare = 4 * np.spacing(np.abs(part) + radius)
-    return part - radius - spare, part + radius + spare
+    return part - radius - spare, part + radius + spare, radius == 0
 
 
 def _within(numbers: Floats, low: Floats, high: Floats) -> Ints:

@@ -7,7 +7,7 @@ import numpy as np
 from datadiet_cli.methods.selection.base import Floats, Ints
 from datadiet_cli.methods.selection.linear import Aim, column_norms, product
 
-_MOST_STEPS, _NEAR = 300, 1e-4
+_MOST_STEPS = 300
 
 
 @dataclass(eq=False)
@@ -28,6 +28,7 @@ class Path:
         beta: (D, K) coefficients now.
         bias: (K,) now.
         before: the penalty of `beta`.
+        near: a step that moves no coefficient by more than this share of the largest is the last one.
     """
 
     x: Floats
@@ -37,6 +38,7 @@ class Path:
     beta: Floats
     bias: Floats
     before: float = 0.0
+    near: float = 1e-3
 
     @classmethod
     def of(cls, x: Floats, aim: Aim, owner: Ints, columns: int) -> "Path":
@@ -100,7 +102,7 @@ class Path:
             ahead = new + (pace - 1) / faster * change
             ahead_bias = new_bias + (pace - 1) / faster * change_bias
             now, bias, pace = new, new_bias, faster
-            if np.abs(change).max(initial=0.0) <= _NEAR * max(1.0, float(np.abs(new).max(initial=0.0))):
+            if np.abs(change).max(initial=0.0) <= self.near * max(0.1, float(np.abs(new).max(initial=0.0))):
                 break
         self.beta = np.zeros_like(self.beta)
         self.beta[some], self.bias = now, bias

@@ -71,7 +71,7 @@ def softmax(score: Floats) -> Floats:
     out = score - score.max(axis=1, keepdims=True)
     np.exp(out, out=out)
     out /= out.sum(axis=1, keepdims=True)
-    return out
+    return np.asarray(out)
 
 
 def ridge(x: Floats, aim: Aim, penalty: float) -> tuple[Floats, Floats]:

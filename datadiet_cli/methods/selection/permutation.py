@@ -91,5 +91,5 @@ def _merit(tree: Tree, x: Singles, values: Ints | Floats, classes: bool) -> floa
     """What a tree is worth on some rows: mean probability of their classes, or less squared error."""
     predicted = tree.inner.predict(x)
     if classes:
-        return float(np.take_along_axis(predicted, values[:, None], axis=1).mean())
+        return float(np.take_along_axis(predicted, values.astype(np.int64)[:, None], axis=1).mean())
     return -float(((predicted[:, 0] - values) ** 2).mean())

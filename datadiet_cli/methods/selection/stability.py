@@ -62,7 +62,10 @@ def stable(
         some = None if target is None else problem.target.rows(rows)
         return rank(problem.columns.rows(rows), some, keep=keep, seed=seed + number, workers=1, **options)
 
-    with ThreadPoolExecutor(max(1, min(workers, bootstraps))) as threads:
+    from threadpoolctl import threadpool_limits
+
+    # Set once for all: methods that set it in several threads would put it back in the order they end.
+    with threadpool_limits(1), ThreadPoolExecutor(max(1, min(workers, bootstraps))) as threads:
         found = list(threads.map(half, range(bootstraps)))
     frequency = np.mean([_kept(ranking, keep) for ranking in found], axis=0)
     score = _mean([ranking.score for ranking in found])
@@ -91,7 +94,7 @@ def _kept(ranking: Ranking, keep: int | None) -> Bools:
 
 
 def _often(found: list[Ranking]) -> Bools:
-    share: Floats = np.mean([ranking.chosen for ranking in found], axis=0)
+    share: Floats = np.mean([_kept(ranking, None) for ranking in found], axis=0)
     return np.asarray(share >= OFTEN)
 
 
@@ -101,4 +104,4 @@ def _mean(scores: list[Floats]) -> Floats:
     seen = ~np.isnan(table)
     count = seen.sum(axis=0)
     total = np.where(seen, table, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0))

@@ -72,13 +72,13 @@ _DENSE = {"optimiser": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2, "au
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "linear": {**_DENSE, "epochs": 20, "learning_rate": 1e-2},
-    "mlp": {**_DENSE, "epochs": 15},
+    "mlp": {**_DENSE, "epochs": 15, "learning_rate": 1e-2},
     "small-cnn": {**_PICTURES, "epochs": 10},
     "resnet8": {**_PICTURES, "epochs": 15},
     "resnet20": {**_PICTURES, "epochs": 20},
-    "text": {**_DENSE, "epochs": 10},
-    "audio": {**_DENSE, "epochs": 20, "augment": ("shift",)},
-    "joined": {**_DENSE, "epochs": 15, "augment": ("flip", "crop")},
+    "text": {**_DENSE, "epochs": 10, "learning_rate": 5e-3},
+    "audio": {**_DENSE, "epochs": 30, "learning_rate": 1e-2, "augment": ("shift",)},
+    "joined": {**_DENSE, "epochs": 15, "learning_rate": 5e-3, "augment": ("flip", "crop")},
     "factory": {**_DENSE, "epochs": 15},
     "program": {**_DENSE, "epochs": 10, "learning_rate": 5e-4},
 }

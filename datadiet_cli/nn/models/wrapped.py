@@ -2,6 +2,8 @@
 
 import copy
 import importlib
+import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -165,6 +167,7 @@ def _found(name: str) -> Callable[..., Any]:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ValueError(f"factory is {name!r}; it must be package.module:callable")
+    _look_here()
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
@@ -175,6 +178,14 @@ def _found(name: str) -> Callable[..., Any]:
         raise ValueError(f"factory {name} cannot be called: it is a {type(found).__name__}")
     called: Callable[..., Any] = found
     return called
+
+
+def _look_here() -> None:
+    """Let modules in the current folder be found however the program was started; last, so that they hide no other."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()
 
 
 def _called(factory: Callable[..., Any], name: str, arguments: dict[str, Any]) -> nn.Module:

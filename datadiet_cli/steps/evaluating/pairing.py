@@ -1,7 +1,5 @@
 """Which sample of one dataset is which of another: the same dataset before and after something was done to it."""
 
-from typing import cast
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +16,10 @@ NOWHERE = -1
 def counterparts(before: Dataset, after: Dataset, *, same_source: bool) -> Ints:
     """Where each sample of `after` is in `before`.
 
-    Samples of one run are known by their rows; files by their names, and if those are new by their bytes; records by
-    their ids, or else by their cells: the k-th of equal ones in one is the k-th in the other.
+    Samples of one run are known by their rows. Files are by their names, if they are of the same size; else by their
+    bytes, and if nothing else has those, by their names still. Records are known by their ids, or else by the cells of
+    the columns that both tables have, and if some are new, by those without label and split: the k-th of equal ones in
+    one is the k-th in the other.
 
     Args:
         before: n samples.
@@ -34,10 +34,9 @@ def counterparts(before: Dataset, after: Dataset, *, same_source: bool) -> Ints:
     if isinstance(before.source, TableSource) and isinstance(after.source, TableSource):
         if before.source.id_column is not None and after.source.id_column is not None:
             return _by_key(np.array(before.ids), np.array(after.ids))
-        return _by_key(*_cells(before, before.source, after, after.source))
+        return _by_cells(before, before.source, after, after.source)
     if isinstance(before.source, FolderSource) and isinstance(after.source, FolderSource):
-        found = _by_key(np.array(before.ids), np.array(after.ids))
-        return _by_content(before, after, found)
+        return _of_files(before, before.source, after, after.source)
     return np.full(len(after), NOWHERE, dtype=np.int64)
 
 
@@ -63,32 +62,49 @@ def _by_key(before: NDArray[np.generic], after: NDArray[np.generic]) -> Ints:
     return found
 
 
-def _cells(
-    before: Dataset, one: TableSource, after: Dataset, other: TableSource
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """A digest of the cells of each record that both tables have."""
-    common = [name for name in one.file.columns if name in set(other.file.columns)]
-    if not common:
-        return np.zeros(len(before), dtype=np.uint64), np.full(len(after), 1, dtype=np.uint64)
-    mine = one.file.texts(common)[before.rows].hash_rows().to_numpy()
-    theirs = other.file.texts(common)[after.rows].hash_rows().to_numpy()
-    return mine, theirs
+def _by_cells(before: Dataset, one: TableSource, after: Dataset, other: TableSource) -> Ints:
+    """Positions of records that say the same; of those that are left, of records that say the same of the features."""
+    theirs = set(other.file.columns)
+    common = [name for name in one.file.columns if name in theirs]
+    features = [name for name in one.features if name in set(other.features)]
+    found = np.full(len(after), NOWHERE, dtype=np.int64)
+    for columns in (common, features):
+        lost = np.flatnonzero(found == NOWHERE)
+        free = np.setdiff1d(np.arange(len(before)), found)
+        if columns and len(lost) and len(free):
+            mine, said = (
+                source.file.texts(columns)[rows].hash_rows().to_numpy()
+                for source, rows in ((one, before.rows[free]), (other, after.rows[lost]))
+            )
+            found[lost] = _places(free, _by_key(mine, said))
+    return found
 
 
-def _by_content(before: Dataset, after: Dataset, found: Ints) -> Ints:
-    """The same, with those files found by their bytes that have another name now."""
+def _places(free: Ints, found: Ints) -> Ints:
+    """What was found among some positions, as positions."""
+    places: Ints = np.where(found == NOWHERE, NOWHERE, free[found])
+    return places
+
+
+def _of_files(before: Dataset, one: FolderSource, after: Dataset, other: FolderSource) -> Ints:
+    """Positions of files of the same name and size, or else of the same bytes, or else of the same name."""
+    named = _by_key(np.array(before.ids), np.array(after.ids))
+    same = (named != NOWHERE) & (before.bytes[named] == after.bytes) if len(before) else named != NOWHERE
+    found: Ints = np.where(same, named, NOWHERE)
     lost = np.flatnonzero(found == NOWHERE)
     free = np.setdiff1d(np.arange(len(before)), found)
     if not len(lost) or not len(free):
         return found
-    digests = []
-    for dataset, positions in ((before, free), (after, lost)):
-        paths = cast(FolderSource, dataset.source).paths(dataset.rows[positions])
-        made, readable = digest_files(paths)
-        # What cannot be read equals nothing.
-        made[~readable, 1] = np.arange(len(made))[~readable] + (1 if dataset is after else 0) * len(before) + 1
-        digests.append(np.ascontiguousarray(made).view([("a", np.uint64), ("b", np.uint64)])[:, 0])
-    place = _by_key(digests[0], digests[1])
-    filled = found.copy()
-    filled[lost] = np.where(place == NOWHERE, NOWHERE, free[place])
-    return filled
+    (mine, sure), (theirs, read) = (
+        digest_files(source.paths(rows)) for source, rows in ((one, before.rows[free]), (other, after.rows[lost]))
+    )
+    # What cannot be read equals nothing.
+    free_sure, lost_sure = free[sure], lost[read]
+    found[lost_sure] = _places(free_sure, _by_key(_keys(mine[sure]), _keys(theirs[read])))
+    left = (found == NOWHERE) & ~np.isin(named, found)
+    return np.where(left, named, found)
+
+
+def _keys(digests: NDArray[np.uint64]) -> NDArray[np.generic]:
+    """(n, 2) digests as (n,) keys that can be sorted."""
+    return np.ascontiguousarray(digests).view([("a", np.uint64), ("b", np.uint64)])[:, 0]

@@ -165,7 +165,14 @@ def _with_data(before: Material, after: Material, settings: Evaluate, context: C
     good = sides[0].test.usable & sides[1].test.usable & goal.known
     rows = np.flatnonzero(good)
     notes = [] if good.all() else [f"test samples without a label, or that cannot be read: {int((~good).sum()):,}"]
+    notes += _unlearned(before.goal.classes, after.goal.classes, goal.classes)
     return Trial(replace(sides[0], rows=rows), replace(sides[1], rows=rows), classes, tuple(notes), {})
+
+
+def _unlearned(before: Sequence[str], after: Sequence[str], tested: Sequence[str]) -> list[str]:
+    """What is to be said of classes of test data that a side has no sample of to learn from."""
+    foreign = sorted(set(tested).difference(before, after))
+    return [f"test samples of {name} are mistakes of both: no training sample is of that class" for name in foreign[:5]]
 
 
 def _renumbered(sides: Sequence[Material], classes: tuple[str, ...]) -> tuple[Material, ...]:

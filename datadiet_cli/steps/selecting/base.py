@@ -27,7 +27,8 @@ RULES = {"constant": None, "missing": "max_missing", "variance": "min_variance",
 OWN = frozenset({*RULES, "l1", "boruta"})
 """Methods that say by themselves how many columns stay."""
 WITHOUT_LABELS = frozenset({*RULES, "pca", "random-projection"})
-BUDGETED = frozenset({"rfe", "permutation", "boruta"})
+BUDGETED = frozenset({"rfe", "permutation", "l1", "forest", "boruta"})
+"""Methods by models, which take long."""
 
 
 @dataclass(frozen=True)

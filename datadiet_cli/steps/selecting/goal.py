@@ -35,15 +35,11 @@ def goal_of(task: Task, usable: Bools) -> Goal:
     if not labelled.any():
         raise ConfigError(f"{STEP}: method {method} needs labels, and {_without(task)}")
     found = _labelled(task, labelled)
-    if found.target is not None and (found.target.values == found.target.values[0]).all():
-        if free:
-            return Goal(found.rows, None, None)
-        what = "class" if found.target.classes else "number"
-        raise ConfigError(f"{STEP}: method {method}: all labelled training samples have the same {what}")
-    if not free and labelled.sum() < LEAST:
-        raise ConfigError(
-            f"{STEP}: {dataset.source.path} has {labelled.sum()} labelled training samples; it takes at least {LEAST}"
-        )
+    why = _pointless(found)
+    if why is not None and free:
+        return Goal(found.rows, None, None)
+    if why is not None:
+        raise ConfigError(f"{STEP}: method {method}: {why}")
     left_out = int((training & ~labelled).sum())
     notes = (f"{left_out:,} training samples without a label were not learned from",) if left_out else ()
     return Goal(found.rows, found.target, found.task, notes)
@@ -59,6 +55,21 @@ def _labelled(task: Task, labelled: Bools) -> Goal:
     known = labelled[place] & (label != UNKNOWN)
     seen, codes = np.unique(label[known], return_inverse=True)
     return Goal(place[known], Target(codes.astype(np.int64), len(seen)), "classification")
+
+
+def _pointless(goal: Goal) -> str | None:
+    """Why nothing can be told from such labels; None if something can."""
+    target = goal.target
+    if target is None:
+        return None
+    m = len(goal.rows)
+    if m < LEAST:
+        return f"there are {m} labelled training samples; it takes at least {LEAST}"
+    if (target.values == target.values[0]).all():
+        return f"all labelled training samples have the same {'class' if target.classes else 'number'}"
+    if 2 * target.classes > m:
+        return f"{target.classes:,} classes among {m:,} labelled training samples are too many to be told apart"
+    return None
 
 
 def _check_enough(task: Task, training: Bools) -> None:

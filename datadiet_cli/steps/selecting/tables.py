@@ -224,6 +224,11 @@ def _compressed(task: Task, survey: Survey, choice: Choice, flat: Sequence[str])
         **idle(task, vectors=False),
     }
     notes = [*choice.goal.notes, *projection.notes]
+    if len(made) > len(gone):
+        notes.append(
+            f"{len(made)} new columns in the place of {len(gone)}: a category has a dimension for each value; "
+            f"--keep {max(1, len(gone) // 2)} makes fewer"
+        )
     return Part(verdicts, transform, metrics, notes, changes)
 
 

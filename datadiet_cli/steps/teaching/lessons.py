@@ -149,8 +149,9 @@ def workplace(lesson: Lesson, context: Context) -> str:
 @contextmanager
 def resumable(context: Context) -> Iterator[None]:
     """Say after an interruption how to go on, if there is something to go on with."""
-    if context.checkpoints is not None:
-        interruption.append("the same command goes on from the last full epoch")
+    # With --rerun the same command would begin anew.
+    lasts = context.checkpoints is not None and not context.rerun
+    interruption[:] = ["the same command goes on from the last full epoch"] if lasts else []
     try:
         yield
     except Exception:
