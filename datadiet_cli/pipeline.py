@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.changes import Workshop
+from datadiet_cli.config.registry import spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.open import open_dataset, state_of
@@ -20,7 +21,15 @@ from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
 from datadiet_cli.publishing import publish_beside, publish_dataset, publish_folder
-from datadiet_cli.report.build import Report, report_path, summarise, to_json, write_artefacts, write_report
+from datadiet_cli.report.build import (
+    Report,
+    artefacts_of,
+    report_path,
+    summarise,
+    to_json,
+    write_artefacts,
+    write_report,
+)
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Request, reading_of
 from datadiet_cli.resume import key_of
@@ -77,6 +86,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
             for path in read:
                 check_apart(path, place, path)
         _check_suffix(request)
+        _check_beside(request)
     results = compute(request, dataset, state, workshop, progress)
     final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
@@ -177,6 +187,16 @@ def _check_suffix(request: Request) -> None:
         raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
     if not os.path.isdir(request.input) and request.common.link != "copy":
         raise ConfigError(f"--link {request.common.link}: a table is written anew and cannot be a link; use copy")
+
+
+def _check_beside(request: Request) -> None:
+    """What stands where a step's model is to go is replaced only if an earlier run made it, or with --force."""
+    if request.output is None or request.product != "dataset" or request.force:
+        return
+    place = request.output.rstrip("/") + MODEL
+    made = any(spec_of(step.name).product == "model" for step in request.steps)
+    if made and os.path.lexists(place) and MODEL not in artefacts_of(request.output):
+        raise OutputError(f"{place}: exists already; name another OUTPUT or pass --force to replace it")
 
 
 def _gates(request: Request, total: int, figures: Mapping[str, float]) -> list[Gate]:

@@ -570,6 +570,11 @@ def test_as_a_step_of_a_pipeline(tmp_path, datadiet: Cli):
     plan.write_text(plan.read_text().replace("in\n", "in.csv\n", 1).replace("out\n", "out.csv\n", 1))
     (tmp_path / "in").rename(tmp_path / "in.csv")
     out, beside = tmp_path / "out.csv", tmp_path / "out.csv.model"
+    beside.mkdir()
+    (beside / "mine.txt").write_text("mine")
+    assert "out.csv.model: exists already" in datadiet("run", plan).complaint
+    assert names(tmp_path) == {"in.csv", "p.yaml", "out.csv.model", "out.csv.model/mine.txt"}
+    shutil.rmtree(beside)
     assert datadiet("run", plan).code == 0
     assert names(beside) >= MODEL_FILES
     assert ".model" in report(out)["artefacts"]

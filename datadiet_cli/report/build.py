@@ -256,7 +256,7 @@ def write_artefacts(output: str, artefacts: Mapping[str, bytes]) -> None:
         write_atomically(output.rstrip("/") + ending, content)
 
 
-def _artefacts_of(output: str) -> list[str]:
+def artefacts_of(output: str) -> list[str]:
     """The artefacts that the report of OUTPUT names: any other file of such a name is somebody else's."""
     try:
         with open(report_path(output), "rb") as file:
@@ -268,7 +268,7 @@ def _artefacts_of(output: str) -> list[str]:
 
 def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
-    beside = [output.rstrip("/") + ending for ending in _artefacts_of(output)]
+    beside = [output.rstrip("/") + ending for ending in artefacts_of(output)]
     for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)

@@ -84,10 +84,10 @@ def _along(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, workers: int) -
         return score, chosen, alone
     penalties = whole.highest() * np.geomspace(1, LOWEST, PENALTIES + 1)[1:]
     choice, best = _chosen(x, aim, owner, p, fold, penalties, workers)
-    for step, penalty in enumerate(penalties[: best + 1]):
+    for step, penalty in enumerate(penalties[: choice + 1]):
         whole.down_to(penalty)
         norms = whole.norms()
-        score += norms / max(float(norms.sum()), 1e-300) / (best + 1)
+        score += norms / max(float(norms.sum()), 1e-300) / (choice + 1)
         if step == choice:
             chosen = norms > 0
     return score, chosen, alone
