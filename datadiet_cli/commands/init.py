@@ -16,8 +16,8 @@ _SPOKEN: dict[str, dict[str, dict[str, str]]] = {
     "dedup": {"image": {"method": "phash"}, "row": {"method": "exact"}, "": {"method": "exact"}},
     "denoise": {"": {"quality_action": "flag", "labels_action": "flag"}},
 }
-# Steps that are there as comments only: they make samples, which is not what a first look is for.
-_ASLEEP = {"balance"}
+# Steps that are there as comments only: they make samples, or train models, which is not what a first look is for.
+_ASLEEP = {"balance", "select-features", "train", "evaluate"}
 
 
 def init(path: str, file: str, *, force: bool) -> int:

@@ -74,4 +74,6 @@ class Spec:
             raise ValueError(f"of version {document['datadiet_model']!r}, not {VERSION}")
         fields = tuple(Field(part["name"], part["kind"], dict(part["options"])) for part in document["fields"])
         classes: Sequence[str] = document["classes"]
+        if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+            raise ValueError("its classes are no names")
         return cls(document["model"], fields, tuple(classes), dict(document["options"]), document["label"])

@@ -72,7 +72,7 @@ _DENSE = {"optimiser": "adamw", "learning_rate": 2e-3, "weight_decay": 1e-2, "au
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "linear": {**_DENSE, "epochs": 20, "learning_rate": 1e-2},
-    "mlp": {**_DENSE, "epochs": 15, "learning_rate": 1e-2},
+    "mlp": {**_DENSE, "epochs": 10, "learning_rate": 1e-2, "weight_decay": 0.1},
     "small-cnn": {**_PICTURES, "epochs": 10},
     "resnet8": {**_PICTURES, "epochs": 15},
     "resnet20": {**_PICTURES, "epochs": 20},
