@@ -378,7 +378,7 @@ def network(classes, width=4):
                          nn.ReLU(), nn.Linear(width, classes))
 
 def broken(classes):
-    raise RuntimeError("it is\ntoo late")
+    raise RuntimeError("it is" + chr(10) + "too late")
 
 def number(classes):
     return 3
@@ -429,6 +429,15 @@ def test_settings_have_their_effect(tmp_path, datadiet: Cli):
         size[name] = sum(float(abs(v).sum()) for n, v in weights(out).items() if n.endswith("weight"))
     assert size["l1"] < size["plain"] / 2
     assert json.loads((tmp_path / "l1" / "model.json").read_bytes())["options"]["dropout"] == 0.5
+
+
+def test_texts_and_numbers_without_pictures(tmp_path, datadiet: Cli):
+    """Joined columns are changed as suits their kinds, if any does."""
+    rows = [[i, said(i), CLASSES[i % 2]] for i in range(20)]
+    source = table(tmp_path / "in.csv", ["amount", "words", "kind"], rows)
+    out = tmp_path / "model"
+    assert datadiet("train", source, out, "--label", "kind", "--epochs", "1", "--record", "none").code == 0
+    assert (learned(out)["model"], learned(out)["recipe"]["augment"]) == ("joined", [])
 
 
 def test_slim_makes_the_scales_of_batch_norms_small(tmp_path, datadiet: Cli):
@@ -526,6 +535,11 @@ def numbered(label, n=40):
             "training diverged",
         ),
         (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--device", "cuda"], "--device cuda"),
+        (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--patience", "1", "--validation", "0"], "--validation"),
+        (numbered(lambda i: f"{i * 1.37e200}"), ["--label", "y"], "too large to be learned"),
+        (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--factory", "a:b", "--model", "mlp"], "both name"),
+        (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--from-model", "a", "--factory", "b:c"], "both name"),
+        (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--from-model", "a", "--columns", "x"], "--columns"),
     ],
 )  # fmt: skip
 def test_one_line_for_what_cannot_be(rows, flags, words, tmp_path, datadiet: Cli, monkeypatch):

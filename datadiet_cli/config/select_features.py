@@ -40,7 +40,7 @@ class SelectFeatures(Settings):
     always_keep: Names = Field(None, description="Columns that are never dropped.")
     encoder: str = Field("auto", description="What turns files and texts into vectors: auto is classical.")
     budget: float = Field(
-        120.0, gt=0, description="Seconds that rfe, permutation and boruta may take, by estimate; else they do less."
+        120.0, gt=0, description="Seconds that methods by a model may take, by estimate; else they do less, and say so."
     )
 
     def reads(self) -> list[str]:

@@ -1,6 +1,7 @@
 """What a step did that is no verdict on a sample, in lines for the terminal."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 from datadiet_cli.report.bars import class_bars
@@ -12,9 +13,11 @@ ASIDE = ("label", "id", "set-aside")
 """Why a column stays that is no feature."""
 PROTOCOLS = {
     "epochs": "",
-    "iterations": "as many steps as before takes",
+    "iterations": "as many steps as before takes: ",
     "models": "",
 }
+WIDTH = 92
+"""Columns of a line that is broken; it stands further to the right."""
 
 
 def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> str | None:
@@ -28,7 +31,7 @@ def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> s
     if step["name"] == "train":
         return _trained(metrics)
     if step["name"] == "evaluate":
-        return str(next(iter(metrics["protocols"].values()))["words"])
+        return _judged_by(metrics)
     if columns:
         return _columns(columns, step["settings"].get("method"))
     return None
@@ -47,10 +50,28 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
         return []
     lines: list[str] = []
     for protocol, block in step["metrics"]["protocols"].items():
-        if PROTOCOLS.get(protocol):
-            lines.append(f"{PROTOCOLS[protocol]}:")
+        # The blank before a percent sign is none to break a line at.
+        said = f"{PROTOCOLS.get(protocol, '')}{_verdict(block)}".replace(" %", "\N{NO-BREAK SPACE}%")
+        lines += [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(said, WIDTH, break_long_words=False)]
         lines += table(block, timings.get("training", {}).get(protocol), timings.get("latency"))
     return lines
+
+
+def _judged_by(metrics: Mapping[str, Any]) -> str:
+    tested = f"{metrics['test_samples']:,} test sample{'' if metrics['test_samples'] == 1 else 's'}"
+    if "model" not in metrics:
+        return f"two models, {tested}"
+    seeds = next(iter(metrics["protocols"].values()))["seeds"]
+    return f"{metrics['model']}, trained with {seeds} seeds each, {tested}"
+
+
+def _verdict(block: Mapping[str, Any]) -> str:
+    """The verdict in words, and how small a loss the test could have ruled out."""
+    words, finest = str(block["words"]), block["verdict"]["resolution"]
+    if "at best" in words:
+        return words
+    unit = f"{100 * finest:.1f} points" if block["task"] == "classification" else f"{finest:.3f} of R2"
+    return f"{words}; the test can resolve {unit}"
 
 
 def _trained(metrics: Mapping[str, Any]) -> str:

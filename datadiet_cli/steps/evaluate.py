@@ -39,19 +39,23 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     blocks: dict[str, Any] = {}
     timings: dict[str, Any] = {}
     places: list[str] = []
+    recipes: list[dict[str, Any]] = []
     notes = list(trial.notes)
+    judged = trial.before.test
     protocols = ("epochs", "iterations") if settings.protocol == "both" else (settings.protocol,)
     with resumable(context):
         for protocol in protocols:
             plans, told = planned(trial, settings, protocol, context)
+            recipes.append(plans[0].recipe.as_json())
             arms, used = trained(plans, trial, settings, context)
             places += used
-            notes += [note for note in (*told, *blocks.get(protocol, {}).get("notes", ())) if note not in notes]
-            values = trial.before.test.goal.values[trial.before.rows]
             try:
+                values = judged.goal.values[trial.before.rows]
                 blocks[protocol] = compare(arms, values, trial.classes, settings, context.seed)
             except ValueError as error:
-                raise InputError(f"{STEP}: the test samples tell no difference: {error}") from error
+                where = judged.dataset.source.path
+                raise InputError(f"{STEP}: {where}: the test samples tell no difference: {error}") from error
+            notes += [note for note in (*told, *blocks[protocol]["notes"]) if note not in notes]
             timings[protocol] = {arm.name: np.round(np.asarray(arm.seconds), 3).tolist() for arm in arms}
     for place in places:
         shutil.rmtree(place, ignore_errors=True)
@@ -59,7 +63,7 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     metrics = {
         "task": trial.before.material.goal.task,
         "model": spec_of(trial.after.material, settings, trial.classes, STEP).model,
-        "recipe": plans[0].recipe.as_json(),
+        "recipe": recipes[0],
         "test_samples": len(trial.before.rows),
         "leaked": trial.leaked,
         "protocols": blocks,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from datadiet_cli.config.train import Train
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
-from datadiet_cli.errors import InputError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.context import Context
@@ -44,6 +44,8 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
     material = material_of(dataset, settings, context, STEP)
     held_out = settings.validation if settings.patience is not None else 0.0
     division = divide(dataset, material.goal, validation=held_out, test=None, seed=context.seed, usable=material.usable)
+    if settings.patience is not None and not len(division.validation):
+        raise ConfigError(f"{STEP}: --patience needs validation data: a split of that name, or --validation above 0")
     if len(division.train) < 2:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)

@@ -1,5 +1,6 @@
 """Find all columns that say more of the target than the best of all shuffled columns."""
 
+from collections import deque
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +10,11 @@ from datadiet_cli.methods.selection.forest import by_column, ranked
 from datadiet_cli.methods.selection.order import Ordered, ordered, unranked
 from datadiet_cli.methods.selection.trees import Material, grow, seconds
 
-UNIT = "importance over the best shuffled column's"
-ROUNDS, FEWEST, TREES, DEPTH = 100, 15, 40, 10
+UNIT = "importance"
+ROUNDS, FEWEST, TREES, DEPTH = 100, 15, 30, 10
 ALPHA = 0.01
 _FEWEST_SHADOWS = 5
+_WARM, _MEMORY = 4, 10
 
 
 def boruta(
@@ -28,9 +30,13 @@ def boruta(
     """Boruta: Kursa and Rudnicki, "Feature selection with the Boruta package", Journal of Statistical Software, 2010.
 
     In each of up to 100 rounds a forest learns from the columns and a shuffled copy of each. A column scores a hit
-    when its importance (decrease in impurity, of 40 trees no deeper than 10) is above that of all copies. Whose hits
+    when its importance (decrease in impurity, of 30 trees no deeper than 10) is above that of all copies. Whose hits
     are more than by chance (binomial test at 1 %, times the number of columns: Bonferroni) is confirmed, whose are
     fewer is rejected and left out of the following rounds, with its copy. What is neither at the end is tentative.
+
+    Unlike in the paper, importance counts from what a column's own copies have on average over the last 10 rounds: so
+    a column of two values does not have to beat the noise that columns of many values make. 3 rounds go before to
+    learn that.
 
     Args:
         columns: n rows.
@@ -44,7 +50,7 @@ def boruta(
 
     Returns:
         `chosen` are the confirmed columns. They rank first, then come the tentative and the rejected ones, by score:
-        the mean over the rounds that a column was in of its importance divided by that of the best copy.
+        importance over what is noise, the mean over the rounds that a column was in.
 
     Raises:
         ValueError: there is no target, or it does not fit.
@@ -61,12 +67,12 @@ def boruta(
 
 
 class _Tally(NamedTuple):
-    """How p columns fared: hits, rounds that each was in, sum of its importance over the best copy's; what is decided.
+    """How p columns fared.
 
     Attributes:
         hits: (p,) int64.
-        ratio: (p,) float64.
-        rounds: (p,) int64.
+        total: (p,) float64, sum of importance over what noise has.
+        rounds: (p,) int64, that each was in.
         confirmed: (p,) bool.
         rejected: (p,) bool.
         played: rounds in all.
@@ -74,7 +80,7 @@ class _Tally(NamedTuple):
     """
 
     hits: Ints
-    ratio: Floats
+    total: Floats
     rounds: Ints
     confirmed: Bools
     rejected: Bools
@@ -85,8 +91,9 @@ class _Tally(NamedTuple):
 def _rounds(material: Material, seed: int, workers: int, budget: float) -> _Tally:
     p = material.columns
     rng = np.random.default_rng([seed, p])
-    hits, rounds, ratio = np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros(p)
+    hits, rounds, total = np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros(p)
     confirmed, rejected = np.zeros(p, np.bool_), np.zeros(p, np.bool_)
+    noise: deque[Floats] = deque(maxlen=_MEMORY)
     spent, played = 0.0, 0
     while played < ROUNDS and not (confirmed | rejected).all():
         inside = np.flatnonzero(~rejected)
@@ -94,36 +101,39 @@ def _rounds(material: Material, seed: int, workers: int, budget: float) -> _Tall
         spent += TREES * seconds(len(some.x), 2 * some.x.shape[1], DEPTH)
         if spent > budget:
             break
-        own, best = _round(some, material, rng, workers)
+        own, copies = _round(some, rng, workers)
+        usual = np.zeros(p)
+        usual[inside] = copies.mean(axis=0)
+        noise.append(usual)
+        if len(noise) < _WARM:
+            continue
         played += 1
+        level = np.mean(noise, axis=0)[inside]
         rounds[inside] += 1
-        hits[inside] += own > best
-        ratio[inside] += np.minimum(own / best, 1e6) if best > 0 else np.where(own > 0, 1e6, 0.0)
+        hits[inside] += own - level > (copies - level).max()
+        total[inside] += own - level
         open_ = ~(confirmed | rejected)
         more, less = _tested(hits, played, p)
         confirmed |= open_ & more
         rejected |= open_ & less
-    return _Tally(hits, ratio, rounds, confirmed, rejected, played, spent > budget)
+    return _Tally(hits, total, rounds, confirmed, rejected, played, spent > budget)
 
 
-def _round(some: Material, material: Material, rng: np.random.Generator, workers: int) -> tuple[Floats, float]:
-    """Importance of each column, and the best one of a shuffled copy."""
+def _round(some: Material, rng: np.random.Generator, workers: int) -> tuple[Floats, Floats]:
+    """Importance of k columns, (k,), and of their shuffled copies, (copies, k)."""
     pair = some.with_shadows(rng)
-    if some.columns < _FEWEST_SHADOWS:
-        # The best of two copies is easily beaten.
-        more = some.with_shadows(rng)
-        x, owner = [pair.x], [pair.owner]
-        for extra in range(-(-_FEWEST_SHADOWS // some.columns) - 1):
-            x.append((more if extra == 0 else some.with_shadows(rng)).x[:, some.x.shape[1] :])
-            owner.append(some.owner + (2 + extra) * some.columns)
-        count = (1 + len(x)) * some.columns
-        pair = Material(np.concatenate(x, axis=1), np.concatenate(owner), count, material.values, material.classes)
+    width, k = some.x.shape[1], some.columns
+    # The best of few copies is easily beaten.
+    for copy in range(2, -(-_FEWEST_SHADOWS // k) + 1):
+        x = np.concatenate([pair.x, some.with_shadows(rng).x[:, width:]], axis=1)
+        pair = Material(x, np.concatenate([pair.owner, some.owner + copy * k]), (copy + 1) * k, *some[3:])
     total = np.zeros(pair.columns)
     for own in grow(
         pair, rng.integers(1 << 62, size=TREES), lambda tree: tree.importance, depth=DEPTH, workers=workers
     ):
         total += by_column(own, pair)
-    return total[: some.columns], float(total[some.columns :].max())
+    total /= TREES
+    return total[:k], total[k:].reshape(-1, k)
 
 
 def _tested(hits: Ints, played: int, p: int) -> tuple[Bools, Bools]:
@@ -136,7 +146,7 @@ def _tested(hits: Ints, played: int, p: int) -> tuple[Bools, Bools]:
 
 
 def _judged(problem: Ordered, tally: _Tally, budget: float) -> Ranking:
-    score = tally.ratio / np.maximum(tally.rounds, 1)
+    score = tally.total / np.maximum(tally.rounds, 1)
     level = np.where(tally.confirmed, 0, np.where(tally.rejected, 2, 1))
     # Of those that were rejected the last one was the closest.
     stayed = np.where(tally.rejected, -tally.rounds, 0)

@@ -30,13 +30,13 @@ def l1(
     """Rank columns by their part in a lasso, logistic for classes, while its penalty falls.
 
     The penalty is on the norm of all coefficients of a column (`lasso.Path`), so a column is in or out, however many
-    dimensions and classes there are. It falls in 20 steps to 3 % of where the first column comes in. A column's score
-    is its share of the norms of all columns, on average over the path: it is large for one that comes in early and
-    stays large. Columns that never come in score 0, and rank by the slope of the loss where no column is in, which is
-    what each tells by itself.
+    dimensions and classes there are. It falls in up to 20 steps, to 3 % of where the first column comes in at most, and
+    ends where 5-fold cross-validation says: at the largest penalty whose loss is within a standard error of the least
+    (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3). What is in there is `chosen`.
 
-    `chosen` are the columns inside at the penalty that 5-fold cross-validation chooses, the largest whose loss is
-    within a standard error of the least (Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3).
+    A column's score is its share of the norms of all columns, on average over the path: it is large for one that comes
+    in early and stays large. Columns that never come in score 0, and rank by the slope of the loss where no column is
+    in, which is what each tells by itself: that puts what others make redundant before noise.
 
     Args:
         columns: n rows.
@@ -79,22 +79,20 @@ def _along(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, workers: int) -
     """Of each column: its share along the path, whether it is chosen, and what it tells alone."""
     whole = Path.of(x, aim, owner, p)
     alone = whole.slopes()
-    score, chosen = np.zeros(p), np.zeros(p, dtype=np.bool_)
+    score = np.zeros(p)
     if whole.highest() <= 0:
-        return score, chosen, alone
+        return score, np.zeros(p, dtype=np.bool_), alone
     penalties = whole.highest() * np.geomspace(1, LOWEST, PENALTIES + 1)[1:]
-    choice, best = _chosen(x, aim, owner, p, fold, penalties, workers)
-    for step, penalty in enumerate(penalties[: choice + 1]):
+    choice = _chosen(x, aim, owner, p, fold, penalties, workers)
+    for penalty in penalties[: choice + 1]:
         whole.down_to(penalty)
         norms = whole.norms()
         score += norms / max(float(norms.sum()), 1e-300) / (choice + 1)
-        if step == choice:
-            chosen = norms > 0
-    return score, chosen, alone
+    return score, whole.norms() > 0, alone
 
 
-def _chosen(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, penalties: Floats, workers: int) -> tuple[int, int]:
-    """Which penalty cross-validation chooses, and which has the least loss. It goes on until the loss has grown a few times, in all folds at once."""
+def _chosen(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, penalties: Floats, workers: int) -> int:
+    """Which penalty cross-validation chooses. It goes on until the loss has grown a few times, in all folds at once."""
     inner = [np.flatnonzero(fold != f) for f in range(int(fold.max()) + 1)]
     outer = [np.flatnonzero(fold == f) for f in range(len(inner))]
     paths = [Path.of(x[rows], aim.rows(rows), owner, p) for rows in inner]
@@ -113,4 +111,4 @@ def _chosen(x: Floats, aim: Aim, owner: Ints, p: int, fold: Ints, penalties: Flo
                 break
     best = int(means.argmin())
     error = float(np.std(losses[best], ddof=1) / np.sqrt(len(paths)))
-    return int(np.argmax(means <= means[best] + error)), best
+    return int(np.argmax(means <= means[best] + error))

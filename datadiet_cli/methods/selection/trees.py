@@ -76,7 +76,7 @@ def plain(target: Target) -> tuple[Ints | Floats, bool]:
 def seconds(rows: int, dimensions: int, depth: int = DEEPEST) -> float:
     """An estimate of what a tree costs."""
     rows = min(rows, MOST_ROWS)
-    return float(rows * min(np.log2(rows + 1), depth) * np.sqrt(dimensions) * SPLIT_SECONDS + 3e-4)
+    return float(rows * min(np.log2(rows + 1), depth) * np.sqrt(dimensions) * SPLIT_SECONDS + 1e-3)
 
 
 class Tree(NamedTuple):

@@ -11,7 +11,7 @@ from datadiet_cli.columns import Transform
 from datadiet_cli.config.training import MODELS, Training
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.encode.inputs.reading import zeros
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Field, Spec
 from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.steps.context import Context
@@ -28,6 +28,8 @@ Bools = NDArray[np.bool_]
 _AT_ONCE = 4096
 _NAMED = 10
 """Columns that are no input that people are told of."""
+_LARGEST = 1e18
+"""Label: squared, it is still a float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +108,7 @@ def material_of(
     """
     _check_model(settings, step)
     goal = target_of(dataset, step, task)
+    _check_size(goal, dataset, step)
     fields, transform = _taken_over(settings)
     want = "vector" if vectors else None
     made = inputs_of(dataset, settings, context, step, fields=fields, want=want, transform=transform)
@@ -113,6 +116,13 @@ def material_of(
     return Material(
         dataset, goal, made.fields, made.arrays, made.usable, made.causes, made.transform, tuple(notes[:_NAMED])
     )
+
+
+def _check_size(goal: Goal, dataset: Dataset, step: str) -> None:
+    """Numbers are learned as float32, and their errors are squared."""
+    if goal.task == "numbers" and (largest := float(np.nanmax(np.abs(goal.values)))) > _LARGEST:
+        path = dataset.source.path
+        raise InputError(f"{step}: {path}: labels of up to {largest:.1e} are too large to be learned; scale them down")
 
 
 def _taken_over(settings: Training) -> tuple[tuple[Field, ...] | None, Transform | None]:
@@ -201,8 +211,13 @@ def _check_model(settings: Training, step: str) -> None:
 
         near = suggestion(settings.model, MODELS) or f"; there are {', '.join(MODELS)}"
         raise ConfigError(f"{step}: --model {settings.model}: no such model{near}")
-    if settings.factory is not None and settings.from_model is not None:
-        raise ConfigError(f"{step}: --factory and --from-model both name the model; choose one")
+    named = {"--factory": settings.factory, "--from-model": settings.from_model}
+    given = [flag for flag, value in named.items() if value is not None]
+    given += ["--model"] * (settings.model != "auto")
+    if len(given) > 1:
+        raise ConfigError(f"{step}: {given[0]} and {given[1]} both name the model; choose one")
+    if settings.columns is not None and settings.from_model is not None:
+        raise ConfigError(f"{step}: --columns: the model of --from-model takes the columns that it was taught with")
     if settings.freeze and settings.from_model is None:
         raise ConfigError(f"{step}: --freeze keeps what a model has learned before; name one with --from-model")
 

@@ -30,6 +30,9 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
     from datadiet_cli.nn.models import DEFAULTS
 
     own: dict[str, Any] = dict(DEFAULTS.get(spec.model, {}))
+    # What several kinds of columns are joined to may hold no pictures.
+    kinds = {field.kind for field in spec.fields}
+    own["augment"] = tuple(name for name in own.get("augment", ()) if _takes(name) in kinds)
     said = {
         "epochs": settings.epochs,
         "optimiser": None if settings.optimiser == "auto" else settings.optimiser,
@@ -62,13 +65,18 @@ def _optimiser(spec: Spec) -> str:
     return str(DEFAULTS.get(spec.model, {}).get("optimiser", Recipe().optimiser))
 
 
+def _takes(augmentation: str) -> str:
+    """The kind of field that an augmentation is for."""
+    return "image" if augmentation in _PICTURES else "audio"
+
+
 def _augment(settings: Training, spec: Spec, step: str) -> tuple[str, ...] | None:
     if settings.augment is None:
         return None
     wanted = [name for name in settings.augment if name != "none"]
     kinds = {field.kind for field in spec.fields}
     for name in wanted:
-        kind = "image" if name in _PICTURES else "audio"
+        kind = _takes(name)
         if kind not in kinds:
             raise ConfigError(f"{step}: --augment {name} is for {kind} data, and the model takes {', '.join(kinds)}")
     return tuple(wanted)
