@@ -9,8 +9,6 @@ from datadiet_cli.report.comparison import table
 
 NAMED = 12
 """Columns that are named."""
-ASIDE = ("label", "id", "set-aside")
-"""Why a column stays that is no feature."""
 PROTOCOLS = {
     "epochs": "",
     "iterations": "as many steps as before takes: ",
@@ -88,14 +86,15 @@ def _figure(found: Mapping[str, Any]) -> str:
 
 
 def _columns(columns: Sequence[Mapping[str, Any]], method: str | None) -> str:
-    columns = [column for column in columns if column["reason"] not in ASIDE]
-    kept = sorted((c for c in columns if c["action"] == "keep"), key=lambda c: c["rank"] or 0)
-    made = [c for c in columns if c["action"] == "make"]
-    total = sum(c["action"] != "make" for c in columns)
+    """How many columns stay, the best first; those that are no features, or were left alone, have no rank."""
+    made = [column for column in columns if column["action"] == "make"]
+    ranked = [column for column in columns if column["rank"] is not None or column["action"] == "drop"]
+    kept = sorted((c for c in ranked if c["action"] == "keep"), key=lambda c: c["rank"])
     by = f" by {method}" if method else ""
+    what = "dimensions" if any(column["column"].endswith("]") for column in ranked[:1]) else "columns"
     if made:
-        return f"{len(made):,} columns out of {total:,}{by}: {_named(made)}"
-    return f"kept {len(kept):,} of {total:,} columns{by}: {_named(kept)}"
+        return f"{len(made):,} columns made of {len(ranked):,} {what}{by}: {_named(made)}"
+    return f"kept {len(kept):,} of {len(ranked):,} {what}{by}: {_named(kept)}"
 
 
 def _named(columns: Sequence[Mapping[str, Any]]) -> str:

@@ -54,8 +54,8 @@ def summary(document: Mapping[str, Any]) -> str:
     lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
     told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
     width = max([10, *(len(step["name"]) for step in told)])
-    lines.extend(f"  {step['name']:<{width}} {_step(step, document)}" for step in told)
     for step in told:
+        lines.append(f"  {step['name']:<{width}} {_step(step, document)}")
         timings = document["run"]["steps"][document["steps"].index(step)].get("timings", {})
         lines.extend(f"    {printable(line)}" for line in details(step, timings))
         lost = step["metrics"].get("against_unreadable")

@@ -40,7 +40,7 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     timings: dict[str, Any] = {}
     places: list[str] = []
     recipes: list[dict[str, Any]] = []
-    notes = list(trial.notes)
+    notes = [*trial.notes, *trial.after.material.notes]
     judged = trial.before.test
     protocols = ("epochs", "iterations") if settings.protocol == "both" else (settings.protocol,)
     with resumable(context):

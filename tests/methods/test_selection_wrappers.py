@@ -151,7 +151,8 @@ def test_rfe_keeps_what_that_of_scikit_learn_does():
     x, y = load_breast_cancer(return_X_y=True)
     z = StandardScaler().fit_transform(x)
     # Theirs leaves out one by one, ours a fifth of what is left: of nine columns both do the same.
-    binary = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000)
+    # A coefficient for each of two classes costs half of what one for their difference does.
+    binary = LogisticRegression(C=2.0, tol=1e-8, max_iter=1000)
     for model, target in ((binary, classes(y)), (Ridge(alpha=1.0), Target(y.astype(float), 0))):
         theirs = RFE(model, n_features_to_select=4, step=1).fit(z[:, 10:19], target.values).support_
         ours = WRAPPERS["rfe"](contract.plain(x[:, 10:19]), target, keep=4).rank <= 4
@@ -220,11 +221,11 @@ NEED_NO_TARGET = ("constant", "missing", "variance", "collinearity")
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_can_be_asked_about_halves(name):
     columns, target = contract.problem(n=80)
-    options = {"keep": 3, "bootstraps": 3, "seed": 1}
+    options = {"keep": 3, "bootstraps": 2, "seed": 1}
     ranking = stable(METHODS[name], columns, target, **options)
     contract.check(ranking, columns)
     assert ranking.frequency.sum() == pytest.approx(3)
-    again = stable(METHODS[name], columns, target, workers=3, **options)
+    again = stable(METHODS[name], columns, target, workers=2, **options)
     assert (again.frequency == ranking.frequency).all()
     assert (again.rank == ranking.rank).all()
     assert (np.diff(ranking.frequency[np.argsort(ranking.rank)]) <= 0).all()

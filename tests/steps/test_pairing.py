@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from datadiet_cli.config.evaluate import Evaluate
 from datadiet_cli.data.open import open_dataset
@@ -83,7 +83,7 @@ def test_a_split_of_before_judges_both(tmp_path):
 
 
 def test_after_may_lack_the_test_split(tmp_path):
-    """As what was pruned is often the training part alone: the test samples then are those of before, and it is said."""
+    """What was pruned is often the training part alone: the test samples then are those of before, and it is said."""
     rows = records(tested=12)
     kept = [row for row in rows if row[4] == "train"][:30]
     found = trial(written(tmp_path / "after.csv", kept), written(tmp_path / "before.csv", rows))
@@ -107,7 +107,9 @@ def test_no_split_at_all(tmp_path):
     assert check(trial(*paths, reading=without_split(), test_share="20%")) == judged
 
 
-@pytest.mark.parametrize("how", ["other order", "equal rows", "no equal rows left", "other cells are gone", "relabelled"])
+@pytest.mark.parametrize(
+    "how", ["other order", "equal rows", "no equal rows left", "other cells are gone", "relabelled"]
+)
 def test_rows_are_found_without_ids(how, tmp_path):
     """The number of a row in a file says nothing once others are gone."""
     rows = records(60, doubles=15)
@@ -119,9 +121,7 @@ def test_rows_are_found_without_ids(how, tmp_path):
     elif how == "relabelled":
         kept = [[*row[:3], "a" if i in (3, 20) else row[3], row[4]] for i, row in enumerate(rows[:45])]
     columns = [0, 1, 3] if how == "other cells are gone" else [0, 1, 2, 3]
-    after = table(
-        tmp_path / "after.csv", [HEADER[i] for i in columns], [[row[i] for i in columns] for row in kept]
-    )
+    after = table(tmp_path / "after.csv", [HEADER[i] for i in columns], [[row[i] for i in columns] for row in kept])
     before = written(tmp_path / "before.csv", rows, split=False)
     found = trial(after, before, reading=without_split())
     judged = check(found)
@@ -134,12 +134,11 @@ def test_ids_go_before_cells(tmp_path):
     rows = [[f"r{i}", *row[:4]] for i, row in enumerate(records())]
     fixed = [[*row[:1], "1.5", *row[2:]] if i % 7 == 0 else row for i, row in enumerate(rows)][::-1]
     reading = Reading(label="kind", id_column="id", table=TableFormat())
-    paths = [str(table(tmp_path / name, ["id", *HEADER[:4]], some)) for name, some in (("a.csv", fixed), ("b.csv", rows))]
-    found = trial(*paths, reading=reading)
-    ids = [
-        {side.material.dataset.ids[i] for i in side.train.tolist()}
-        for side in (found.before, found.after)
+    paths = [
+        str(table(tmp_path / name, ["id", *HEADER[:4]], some)) for name, some in (("a.csv", fixed), ("b.csv", rows))
     ]
+    found = trial(*paths, reading=reading)
+    ids = [{side.material.dataset.ids[i] for i in side.train.tolist()} for side in (found.before, found.after)]
     judged = [[side.test.dataset.ids[i] for i in side.rows.tolist()] for side in (found.before, found.after)]
     assert judged[0] == judged[1]
     assert ids[0] == ids[1]
@@ -214,7 +213,9 @@ def test_files_made_smaller(tmp_path):
 def test_a_folder_with_splits(tmp_path):
     before = tmp_path / "before"
     for split, first in (("train", 0), ("test", 50)):
-        class_folders(before / split, {f"{k}/{i}.png": 100 * j + first + i for j, k in enumerate("ab") for i in range(4)})
+        class_folders(
+            before / split, {f"{k}/{i}.png": 100 * j + first + i for j, k in enumerate("ab") for i in range(4)}
+        )
     after = tmp_path / "after"
     shutil.copytree(before, after)
     (after / "train" / "a" / "1.png").unlink()
@@ -238,7 +239,9 @@ def test_test_data_with_a_class_of_their_own(tmp_path):
     """The model cannot know it, and each such sample is a mistake of both; so it is said."""
     rows = records()
     test = [*records(20, seed=1), ["1", "1", "u", "new", ""]]
-    paths = [written(tmp_path / f"{n}.csv", some, split=False) for n, some in (("a", rows[1:]), ("b", rows), ("t", test))]
+    paths = [
+        written(tmp_path / f"{n}.csv", some, split=False) for n, some in (("a", rows[1:]), ("b", rows), ("t", test))
+    ]
     found = trial(*paths[:2], reading=without_split(), test=paths[2])
     assert any("new" in note for note in found.notes)
 

@@ -12,7 +12,7 @@ from datadiet_cli.methods.selection.trees import Material
 
 UNIT = "round"
 STEP = 0.2
-_CELL_SECONDS, _LOGISTIC_STEPS = 2.5e-9, 100
+_CELL_SECONDS, _LOGISTIC_STEPS = 2.5e-9, 20
 _FEWEST_ROWS = 500
 
 

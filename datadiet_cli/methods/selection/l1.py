@@ -13,7 +13,7 @@ from datadiet_cli.methods.selection.order import ordered, unranked
 
 UNIT = "share of the coefficients"
 PENALTIES, LOWEST, FOLDS, PATIENCE = 20, 0.03, 5, 3
-_CELL_SECONDS, _STEPS = 2.5e-9, 120
+_CELL_SECONDS, _STEPS = 2.5e-9, 6
 _FEWEST_ROWS = 500
 
 

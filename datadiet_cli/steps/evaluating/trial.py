@@ -134,7 +134,7 @@ def _with_test(sides: tuple[Material, Material], settings: Evaluate, context: Co
     mine = there[division.test]
     good = mine != NOWHERE
     good[good] = after.usable[mine[good]]
-    notes = [*division.notes]
+    notes = _told(division, own)
     if good.all():
         other = Side(after, train, after, mine)
     else:
@@ -142,6 +142,11 @@ def _with_test(sides: tuple[Material, Material], settings: Evaluate, context: Co
         test = material_for(before.dataset, before.goal, after, settings, context, STEP)
         other = Side(after, train, test, division.test)
     return Trial(one, other, classes, tuple(notes), {})
+
+
+def _told(before: Division, after: Division) -> list[str]:
+    """Where the parts of both come from, and what was left out of them."""
+    return [*before.notes, *(f"after: {note}" for note in after.notes if note not in before.notes)]
 
 
 def _divided(material: Material, share: float | None, context: Context) -> Division:
@@ -152,19 +157,21 @@ def _divided(material: Material, share: float | None, context: Context) -> Divis
 
 def _with_data(before: Material, after: Material, settings: Evaluate, context: Context) -> Trial:
     """The comparison by test data of their own."""
-    test = open_dataset(str(settings.test), context.reading)
-    # All of it is test data, whatever split it says it is of.
+    # All of it is test data, whatever split it says it is of, so that it needs no column that says it.
+    test = open_dataset(str(settings.test), replace(context.reading, split=None))
     test = replace(test, splits=np.full(len(test), UNKNOWN, dtype=np.int32), split_names=())
     goal = target_of(test, STEP, before.goal.task, learned=False)
     classes = _union(before.goal.classes, after.goal.classes, goal.classes)
+    divisions = [_divided(side, None, context) for side in (before, after)]
     sides = []
-    for side in _renumbered((before, after), classes):
+    for side, division in zip(_renumbered((before, after), classes), divisions, strict=True):
         made = material_for(test, goal, side, settings, context, STEP)
         (made,) = _renumbered((made,), classes)
-        sides.append(Side(side, _divided(side, None, context).train, made, np.empty(0, np.int64)))
+        sides.append(Side(side, division.train, made, np.empty(0, np.int64)))
     good = sides[0].test.usable & sides[1].test.usable & goal.known
     rows = np.flatnonzero(good)
     notes = [] if good.all() else [f"test samples without a label, or that cannot be read: {int((~good).sum()):,}"]
+    notes += _told(*divisions)
     notes += _unlearned(before.goal.classes, after.goal.classes, goal.classes)
     return Trial(replace(sides[0], rows=rows), replace(sides[1], rows=rows), classes, tuple(notes), {})
 
