@@ -220,13 +220,16 @@ def _predict(
     output: Annotated[
         str, typer.Argument(metavar="OUT.csv", help="The table to write; - for stdout.", show_default=False)
     ],
+    factory: Annotated[
+        str | None, typer.Option("--factory", help="The network of your own that the model is made by.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.csv if it exists.")] = False,
     quiet: Quiet = False,
     **flags: Any,
 ) -> int:
     from datadiet_cli.commands.predict import predict
 
-    return predict(model, input, output, given(flags), force=force, quiet=quiet)
+    return predict(model, input, output, given(flags), factory=factory, force=force, quiet=quiet)
 
 
 _set_signature(_predict, [parameter for parameter in options(Common) if parameter.name in _LOOK | {"device", "engine"}])

@@ -506,7 +506,7 @@ def test_what_is_refused(tmp_path, datadiet: Cli):
         (["evaluate", folder, "--against", good, *LABEL], "photos"),
         ([*call, "--against", other], "kind"),
         ([*call, "--against", prices], "good.csv"),
-        (["evaluate", prices, "--against", good, *LABEL], ""),
+        (["evaluate", prices, "--against", good, *LABEL], "prices.csv"),
         ([*call, "--against", good, "--test", unlabelled], "kind"),
         ([*call, "--against", good, "--test", lacking], "lacks the column"),
         ([*call, "--against", good, "--test", folder], "photos"),
@@ -595,7 +595,10 @@ def test_a_class_without_training_samples(tmp_path, datadiet: Cli):
     test = written(tmp_path / "t.csv", [*records(20, seed=4), ["1", "1", "u", "new"]], HEADER[:4])
     ran = datadiet("evaluate", data, "--against", data, "--test", test, *LABEL, tmp_path / "r.json")
     assert ran.code == 0, ran.err
-    assert "no training sample is of that class" in ran.err
+    assert "classes that no training sample has, mistakes of both: 1 (new)" in ran.err
+    test = written(tmp_path / "o.csv", records(20, seed=4, classes="xy"), HEADER[:4])
+    ran = datadiet("evaluate", data, "--against", data, "--test", test, *LABEL)
+    assert "no training sample is of a class of the test data (x, y)" in ran.complaint
 
 
 def test_names_are_text(tmp_path, datadiet: Cli):

@@ -25,7 +25,9 @@ MOST_CLASSES = 100
 """Of more classes only the likeliest has a column."""
 
 
-def predict(model: str, input: str, output: str, flags: Mapping[str, Any], *, force: bool, quiet: bool) -> int:
+def predict(
+    model: str, input: str, output: str, flags: Mapping[str, Any], *, factory: str | None, force: bool, quiet: bool
+) -> int:
     """Write a table of predictions, a row for each sample in order, and give the exit code.
 
     Args:
@@ -33,6 +35,7 @@ def predict(model: str, input: str, output: str, flags: Mapping[str, Any], *, fo
         input: the samples.
         output: a CSV file, or ``-`` for stdout.
         flags: common settings, by field name.
+        factory: the user's own network that may be imported and called.
         force: whether an existing file is replaced.
         quiet: whether to say nothing on stderr.
 
@@ -60,7 +63,7 @@ def predict(model: str, input: str, output: str, flags: Mapping[str, Any], *, fo
         context = Context(
             engine, common.seed, common.device, common.max_pixels, progress, cache=cache, reading=reading_of(common)
         )
-        made = predictions(model, dataset, context, STEP)
+        made = predictions(model, dataset, context, STEP, factory)
     text = table_of(dataset.ids, made.said, made.usable, made.classes)
     if output == "-":
         sys.stdout.buffer.write(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
-from datadiet_cli.config.evaluate import Evaluate
+from datadiet_cli.config.evaluate import PIPELINE, Evaluate
 from datadiet_cli.config.load import load_pipeline, load_step
 from datadiet_cli.config.pipeline import RATES, Pipeline, Step
 from datadiet_cli.config.registry import spec_of
@@ -45,7 +45,9 @@ def run_step(
     request = Request(
         command=name,
         input=input,
-        output=output if product == "report" else _output(output, manner, f"{_NAMES[product]} is missing"),
+        output=_report(output, manner)
+        if product == "report"
+        else _output(output, manner, f"{_NAMES[product]} is missing"),
         common=common,
         steps=[Step(name, settings)],
         product=product,
@@ -57,9 +59,19 @@ def run_step(
     return carry_out(request, manner)
 
 
+def _report(output: str | None, manner: Manner) -> str | None:
+    """Where the report goes, if it is to be written at all."""
+    return None if manner.dry_run or manner.check else output
+
+
 def _judged(input: str | None, output: str | None, settings: Evaluate) -> tuple[str, str | None]:
     """The dataset and the report of `evaluate`: two models are compared on test data, and no dataset is named."""
     if settings.against_model is None:
+        if settings.against == PIPELINE:
+            raise ConfigError(
+                f"--against {PIPELINE}: in a pipeline that is the dataset it began with; here name a path, such as "
+                f"./{PIPELINE}"
+            )
         if input is None:
             raise ConfigError("AFTER is missing; name the dataset as it is now, and --against the one it was")
         return input, output

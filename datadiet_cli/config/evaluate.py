@@ -7,6 +7,9 @@ from pydantic import Field
 from datadiet_cli.config.base import Share
 from datadiet_cli.config.training import Training
 
+PIPELINE = "input"
+"""What `against` is called where it is the dataset that a pipeline began with."""
+
 
 class Evaluate(Training):
     """What is compared with what, on which test data, and what counts as no worse."""
@@ -40,6 +43,7 @@ class Evaluate(Training):
 
     def reads(self) -> list[str]:
         """Paths besides INPUT that a decision depends on."""
-        named = (self.against, self.against_model, self.test)
-        # `input` is the dataset that the pipeline began with, which the run depends on anyway.
-        return [*super().reads(), *(path for path in named if path not in (None, "input") and path is not None)]
+        model = None if self.against_model is None else self.model
+        named = (self.against, self.against_model, model, self.test)
+        # A run depends on the dataset that it began with anyway.
+        return [*super().reads(), *(path for path in named if path is not None and path != PIPELINE)]

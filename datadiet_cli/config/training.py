@@ -1,5 +1,7 @@
 """The settings of whatever trains a reference model."""
 
+import importlib.util
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -49,7 +51,7 @@ class Training(Settings):
         None, ge=1, description="Stop when the validation loss has not fallen for so many epochs; never if not given."
     )
     validation: Share = Field(
-        0.1, description="Share of the training data held out where there is no validation split."
+        0.1, description="Share of the training data held out for patience where there is no validation split."
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 for convolutions where the processor has it, else float32."
@@ -60,5 +62,16 @@ class Training(Settings):
 
     def reads(self) -> list[str]:
         """Paths besides INPUT that a decision depends on."""
-        files = [path for path in (self.from_model, self.encoder) if path is not None]
-        return [path for path in files if path == self.from_model or path.endswith(".pt2")]
+        files = [self.encoder] if self.encoder.endswith(".pt2") else []
+        source = None if self.factory is None else source_of(self.factory)
+        return [*files, *(path for path in (self.from_model, source) if path is not None)]
+
+
+def source_of(factory: str) -> str | None:
+    """The file of a factory's module, as far as it can be found without importing it: a module, not in a package."""
+    module = factory.partition(":")[0]
+    here = f"{module}.py"
+    if "." not in module and os.path.isfile(here):
+        return here
+    found = importlib.util.find_spec(module) if module.isidentifier() else None
+    return found.origin if found is not None and found.has_location else None

@@ -95,7 +95,7 @@ def load(folder: str) -> "tuple[Model, Spec]":
 
     from datadiet_cli.nn.models import build
 
-    spec = _description(folder)
+    spec = description_of(folder)
     try:
         model = _program_model(folder, spec) if spec.model == "program" else build(spec)
     except (ValueError, KeyError, TypeError) as error:
@@ -231,7 +231,12 @@ def _describe(folder: str, description: Mapping[str, Any]) -> None:
         file.write("\n")
 
 
-def _description(folder: str) -> Spec:
+def description_of(folder: str) -> Spec:
+    """What a model that `save` wrote takes and gives; nothing of it is built or imported.
+
+    Raises:
+        InputError: it is none, or damaged.
+    """
     path = os.path.join(folder, DESCRIPTION)
     try:
         with open(path, "rb") as file:

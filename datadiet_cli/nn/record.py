@@ -237,6 +237,12 @@ class Record:
 
     def mark(self, model: int, epochs: int, *, finished: bool) -> None:
         """Write down how many epochs of a model are written, and whether its training has come to its end."""
+        if finished and epochs < self.facts.epochs:
+            # Zeros would look like numbers.
+            for quantity in self.facts.quantities:
+                held = np.load(self.path(quantity, model), mmap_mode="r+", allow_pickle=False)
+                held[epochs:] = False if quantity == "correct" else np.nan
+                held.flush()
         part = {"datadiet_record": VERSION, "key": self.facts.key, "epochs": epochs, "finished": finished}
         _write(os.path.join(self._of(model), "part.json"), {**part, "model": model, "seed": self.facts.seeds[model]})
 

@@ -41,7 +41,7 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
         raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
     test = dataset if not dataset.split_names else _judged(dataset)
     goal = target_of(test, STEP, learned=False)
-    after, before = (_opened(path, goal) for path in (settings.model, str(settings.against_model)))
+    after, before = (_opened(path, goal, settings.factory) for path in (settings.model, str(settings.against_model)))
     if set(after.spec.classes) != set(before.spec.classes):
         raise ConfigError(f"{STEP}: {settings.model} and {settings.against_model} do not predict the same classes")
     classes = after.spec.classes
@@ -87,7 +87,7 @@ def _judged(dataset: Dataset) -> Dataset:
     return replace(kept, splits=np.full(len(kept), UNKNOWN, dtype=np.int32), split_names=())
 
 
-def _opened(path: str, goal: Goal) -> Trained:
+def _opened(path: str, goal: Goal, factory: str | None) -> Trained:
     """A model of `train`, or a .pt2 file, whose outputs then are the classes of the test samples in order.
 
     Raises:
@@ -95,7 +95,7 @@ def _opened(path: str, goal: Goal) -> Trained:
         ConfigError: it does not predict what the labels say.
     """
     if os.path.isdir(path):
-        known = trained(path)
+        known = trained(path, factory)
         if bool(known.spec.classes) != (goal.task == "classes"):
             raise ConfigError(f"{STEP}: {path} does not predict what the labels of the test samples are")
         return known

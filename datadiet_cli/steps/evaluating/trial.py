@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.config.evaluate import Evaluate
+from datadiet_cli.config.evaluate import PIPELINE, Evaluate
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
@@ -14,14 +14,14 @@ from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import Division, divide
 from datadiet_cli.steps.evaluating.pairing import NOWHERE, counterparts
 from datadiet_cli.steps.leakage import leaks
-from datadiet_cli.steps.targets import target_of
+from datadiet_cli.steps.targets import Goal, target_of
 from datadiet_cli.steps.teaching.material import Material, material_for, material_of, with_classes
 
 Ints = NDArray[np.int64]
 
 STEP = "evaluate"
-PIPELINE = "input"
-"""What `against` is called where it is the dataset that the run began with."""
+_NAMED = 5
+"""Classes that are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,14 +172,24 @@ def _with_data(before: Material, after: Material, settings: Evaluate, context: C
     rows = np.flatnonzero(good)
     notes = [] if good.all() else [f"test samples without a label, or that cannot be read: {int((~good).sum()):,}"]
     notes += _told(*divisions)
-    notes += _unlearned(before.goal.classes, after.goal.classes, goal.classes)
+    notes += _unlearned(goal, _union(before.goal.classes, after.goal.classes), test)
     return Trial(replace(sides[0], rows=rows), replace(sides[1], rows=rows), classes, tuple(notes), {})
 
 
-def _unlearned(before: Sequence[str], after: Sequence[str], tested: Sequence[str]) -> list[str]:
-    """What is to be said of classes of test data that a side has no sample of to learn from."""
-    foreign = sorted(set(tested).difference(before, after))
-    return [f"test samples of {name} are mistakes of both: no training sample is of that class" for name in foreign[:5]]
+def _unlearned(goal: Goal, learned: Sequence[str], test: Dataset) -> list[str]:
+    """What is to be said of test samples of classes that no training sample is of.
+
+    Raises:
+        InputError: all are.
+    """
+    foreign = [name for name in goal.classes if name not in set(learned)]
+    if not foreign:
+        return []
+    named = ", ".join(foreign[:_NAMED]) + (f" and {len(foreign) - _NAMED} more" if len(foreign) > _NAMED else "")
+    if len(foreign) == len(goal.classes):
+        raise InputError(f"{STEP}: {test.source.path}: no training sample is of a class of the test data ({named})")
+    count = int(np.isin(goal.values, [goal.classes.index(name) for name in foreign]).sum())
+    return [f"test samples of classes that no training sample has, mistakes of both: {count:,} ({named})"]
 
 
 def _renumbered(sides: Sequence[Material], classes: tuple[str, ...]) -> tuple[Material, ...]:
@@ -197,21 +207,20 @@ def _without_leaks(trial: Trial, settings: Evaluate, context: Context) -> Trial:
         InputError: there are some, and nothing says to go on.
     """
     lost: dict[int, tuple[str, str, str]] = {}
-    counts = {"exact": 0, "near": 0}
+    test = trial.before.test.dataset
+    mask = np.zeros(len(test), dtype=bool)
+    mask[trial.before.rows] = True
+    place = {row: i for i, row in enumerate(test.rows[trial.before.rows].tolist())}
     for side in (trial.before, trial.after):
-        test = trial.before.test.dataset
-        mask = np.zeros(len(test), dtype=bool)
-        mask[trial.before.rows] = True
         learned = np.zeros(len(side.material.dataset), dtype=bool)
         learned[side.train] = True
         training = side.material.dataset.keep(learned)
         found = leaks(training, test.keep(mask), context)
-        place = {row: i for i, row in enumerate(test.rows[trial.before.rows].tolist())}
-        names = training.source.ids(found.witness_rows)
-        for row, name, kind in zip(found.test_rows.tolist(), names, found.kinds.tolist(), strict=True):
-            if kind in counts and place[row] not in lost:
-                counts[kind] += 1
-                lost[place[row]] = (test.source.ids(np.array([row]))[0], name, kind)
+        copies = found.kinds != "natural"
+        rows = found.test_rows[copies]
+        names = zip(test.source.ids(rows), training.source.ids(found.witness_rows[copies]), strict=True)
+        for row, (name, other), kind in zip(rows.tolist(), names, found.kinds[copies].tolist(), strict=True):
+            lost.setdefault(place[row], (name, other, kind))
     if not lost:
         return trial
     share = len(lost) / len(trial.before.rows)
@@ -222,6 +231,8 @@ def _without_leaks(trial: Trial, settings: Evaluate, context: Context) -> Trial:
             f"{STEP}: {said}; take them out with datadiet dedup --scope across-splits, leave them out of the test "
             "with --leakage exclude, or go on with --leakage report"
         )
+    kinds = [kind for _, _, kind in lost.values()]
+    counts = {kind: kinds.count(kind) for kind in ("exact", "near")}
     leaked: dict[str, object] = {**counts, "share": share, "samples": [list(words) for words in lost.values()][:1000]}
     if settings.leakage == "report":
         note = f"LEAKAGE: {said}; the figures are better than they would be on new data"

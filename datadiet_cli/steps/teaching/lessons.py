@@ -130,7 +130,7 @@ def network(lesson: Lesson, settings: Training, step: str) -> "torch.nn.Module":
 
     samples = lesson.material.samples(lesson.rows)
     if settings.from_model is not None:
-        return started(settings.from_model, lesson.spec, samples, lesson.seed)
+        return started(settings.from_model, lesson.spec, samples, lesson.seed, settings.factory)
     target = samples.target if samples.regression else None
     return build(lesson.spec, samples.inputs, target, seed=lesson.seed)
 

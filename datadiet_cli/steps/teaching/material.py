@@ -131,7 +131,7 @@ def _taken_over(settings: Training) -> tuple[tuple[Field, ...] | None, Transform
         return None, None
     from datadiet_cli.steps.teaching.starting import taken_by
 
-    return taken_by(settings.from_model)
+    return taken_by(settings.from_model, settings.factory)
 
 
 def material_for(
@@ -169,13 +169,13 @@ def spec_of(material: Material, settings: Training, classes: Sequence[str], step
 
     options: dict[str, object] = {"dropout": settings.dropout}
     name = settings.model
-    if settings.factory is not None:
+    if settings.factory is not None and settings.from_model is None:
         name = "factory"
         options |= {"factory": settings.factory, "arguments": arguments_of(settings, step)}
     elif settings.from_model is not None:
         from datadiet_cli.steps.teaching.starting import model_of
 
-        name, own = model_of(settings.from_model)
+        name, own = model_of(settings.from_model, settings.factory)
         options = {**own, **(options if settings.dropout else {})}
     elif name == "auto":
         name = default_model(material.fields)
@@ -211,7 +211,9 @@ def _check_model(settings: Training, step: str) -> None:
 
         near = suggestion(settings.model, MODELS) or f"; there are {', '.join(MODELS)}"
         raise ConfigError(f"{step}: --model {settings.model}: no such model{near}")
-    named = {"--factory": settings.factory, "--from-model": settings.from_model}
+    # Beside a model to start from, a factory only says that it may be called.
+    factory = settings.factory if settings.from_model is None else None
+    named = {"--factory": factory, "--from-model": settings.from_model}
     given = [flag for flag, value in named.items() if value is not None]
     given += ["--model"] * (settings.model != "auto")
     if len(given) > 1:

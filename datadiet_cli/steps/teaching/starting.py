@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from datadiet_cli.columns import Transform
 from datadiet_cli.nn.spec import Field, Spec
-from datadiet_cli.steps.teaching.using import trained
+from datadiet_cli.steps.teaching.using import described, trained
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.batches import Samples
@@ -15,33 +15,34 @@ OF_THE_LABEL = ("head.", "target_")
 """How the names of weights begin that belong to what is predicted."""
 
 
-def taken_by(path: str) -> tuple[tuple[Field, ...], Transform | None]:
+def taken_by(path: str, factory: str | None) -> tuple[tuple[Field, ...], Transform | None]:
     """The fields of a model, and what makes its vectors.
 
     Args:
         path: a folder of `train`, or a .pt2 file.
+        factory: see `using.described`.
 
     Raises:
         InputError: it cannot be read, or takes something else than pictures or vectors.
     """
     if os.path.isdir(path):
-        known = trained(path)
-        return known.spec.fields, known.transform
+        spec, transform = described(path, factory)
+        return spec.fields, transform
     from datadiet_cli.nn.modelfile import load_program
     from datadiet_cli.nn.rehydrate import program_field
 
     return (program_field(load_program(path)),), None
 
 
-def model_of(path: str) -> tuple[str, dict[str, object]]:
+def model_of(path: str, factory: str | None) -> tuple[str, dict[str, object]]:
     """The name of a model that another one starts from, and the options that it was built with."""
     if not os.path.isdir(path):
         return "program", {}
-    spec = trained(path).spec
+    spec, _ = described(path, factory)
     return spec.model, dict(spec.options)
 
 
-def started(path: str, spec: Spec, samples: "Samples", seed: int) -> "Model":
+def started(path: str, spec: Spec, samples: "Samples", seed: int, factory: str | None) -> "Model":
     """A model with what another one learned before; with a head of its own if it predicts something else.
 
     Args:
@@ -49,6 +50,7 @@ def started(path: str, spec: Spec, samples: "Samples", seed: int) -> "Model":
         spec: of the new one.
         samples: what it is going to learn from.
         seed: of a new head.
+        factory: see `using.described`.
 
     Raises:
         InputError: the other model cannot be read.
@@ -60,7 +62,7 @@ def started(path: str, spec: Spec, samples: "Samples", seed: int) -> "Model":
 
     if not os.path.isdir(path):
         return from_program(spec, load_program(path), seed)
-    old = trained(path)
+    old = trained(path, factory)
     if old.spec.model == "program":
         model = from_backbone(spec, load_program(os.path.join(path, BACKBONE)))
     else:

@@ -55,30 +55,46 @@ class Predictions:
     classes: tuple[str, ...]
 
 
-def trained(folder: str) -> Trained:
-    """Read a model that `train` wrote.
+def described(folder: str, factory: str | None) -> tuple[Spec, Transform | None]:
+    """What a model that `train` wrote takes and gives, and what makes its vectors; nothing of it is built yet.
+
+    Args:
+        folder: of the model.
+        factory: the user's own network that may be imported and called, as the user names it.
 
     Raises:
-        InputError: it is none, or damaged.
+        InputError: it is no model, or damaged, or its network is of a module that nobody named.
     """
-    from datadiet_cli.nn.modelfile import load
+    from datadiet_cli.nn.modelfile import description_of
 
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: is no folder with a model; name the MODEL_DIR of datadiet train")
-    model, spec = load(folder)
+    spec = description_of(folder)
+    wanted = spec.options.get("factory") if spec.model == "factory" else None
+    if wanted is not None and wanted != factory:
+        # A model from somebody else must not choose what runs.
+        raise InputError(f"{folder}: its network is made by {wanted}; --factory {wanted} allows that to be called")
     path = os.path.join(folder, VECTORS)
-    transform = read_transforms(path)[0][0] if os.path.exists(path) else None
+    return spec, read_transforms(path)[0][0] if os.path.exists(path) else None
+
+
+def trained(folder: str, factory: str | None = None) -> Trained:
+    """Read a model that `train` wrote; see `described`."""
+    from datadiet_cli.nn.modelfile import load
+
+    spec, transform = described(folder, factory)
+    model, _ = load(folder)
     return Trained(model, spec, transform)
 
 
-def predictions(folder: str, dataset: Dataset, context: Context, step: str) -> Predictions:
+def predictions(folder: str, dataset: Dataset, context: Context, step: str, factory: str | None = None) -> Predictions:
     """Read a model and ask it about all samples.
 
     Raises:
         InputError: the model cannot be read, or the samples lack what it takes.
         MissingExtraError: what reads or encodes the samples is not installed.
     """
-    known = trained(folder)
+    known = trained(folder, factory)
     material = shown(known, dataset, context, step)
     rows = np.flatnonzero(material.usable)
     found = predicted(known.model, material, rows, context)
