@@ -399,7 +399,15 @@ def test_a_network_of_ones_own(tmp_path, datadiet: Cli, monkeypatch):
     assert learned(tmp_path / "model")["model"] == "factory"
     assert (tmp_path / "model" / "model.pt2").exists()
     assert [v.shape for n, v in weights(tmp_path / "model").items() if n == "head.weight"] == [(2, 6)]
-    assert datadiet("predict", "model", source, "out.csv").code == 0
+    # A model from elsewhere must not choose what runs.
+    refused = datadiet("predict", "model", source, "out.csv")
+    assert (refused.code, f"--factory {name}:network allows" in refused.complaint) == (2, True)
+    assert datadiet("predict", "model", source, "out.csv", "--factory", f"{name}:network").code == 0
+    again = datadiet("train", source, "more", "--epochs", "1", "--from-model", "model", "--factory", f"{name}:network")
+    assert again.code == 0, again.err
+    (tmp_path / f"{name}.py").write_text(FACTORY + "\n# edited\n")
+    ran = datadiet("train", source, "model", *flags, *own, "--augment", "none")
+    assert (ran.code, "exists already" in ran.complaint) == (2, True), "an edited network is not up to date"
     for what, words in {
         f"{name}:broken": "RuntimeError: it is",
         f"{name}:number": "it must give a torch.nn.Module",
@@ -537,7 +545,6 @@ def numbered(label, n=40):
         (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--patience", "1", "--validation", "0"], "--validation"),
         (numbered(lambda i: f"{i * 1.37e200}"), ["--label", "y"], "too large to be learned"),
         (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--factory", "a:b", "--model", "mlp"], "both name"),
-        (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--from-model", __file__, "--factory", "b:c"], "both name"),
         (numbered(lambda i: "ab"[i % 2]), ["--label", "y", "--from-model", __file__, "--columns", "x"], "--columns"),
     ],
 )  # fmt: skip
