@@ -43,7 +43,7 @@ class Evaluate(Training):
 
     def reads(self) -> list[str]:
         """Paths besides INPUT that a decision depends on."""
-        model = None if self.against_model is None else self.model
+        model = None if self.against_model is None or self.model == "auto" else self.model
         named = (self.against, self.against_model, model, self.test)
         # A run depends on the dataset that it began with anyway.
         return [*super().reads(), *(path for path in named if path is not None and path != PIPELINE)]

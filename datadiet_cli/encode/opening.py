@@ -1,9 +1,12 @@
 """Open an image file, whatever it holds, and bring what it shows into one form: upright, opaque, eight bits."""
 
+import os
 import struct
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 # Imported for what they add to Pillow's table of formats, as `Image.preinit` does for the other common ones.
@@ -127,3 +130,30 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
         low, high = 0.0, white
     scaled = (values - low) * (255.0 / (high - low)) if high > low else values * 0
     return Image.fromarray(scaled.astype(np.uint8))
+
+
+def decode_each(
+    paths: Sequence[str], out: NDArray[np.uint8], decode: Callable[[str], NDArray[np.uint8]]
+) -> list[str | None]:
+    """Decode files one after the other; what is wrong with one is its cause.
+
+    Args:
+        paths: k files.
+        out: (k, ...) uint8, what was decoded is put into; rows of files with a cause stay as they are.
+        decode: gives the row of a file; may raise whatever decoders do.
+
+    Returns:
+        k codes of `CAUSES`, or None.
+    """
+    causes: list[str | None] = []
+    for i, path in enumerate(paths):
+        cause = None
+        try:
+            if os.stat(path).st_size == 0:
+                cause = "empty"
+            else:
+                out[i] = decode(path)
+        except Exception as error:  # noqa: BLE001, RUF100 - Pillow's decoders raise anything on damaged bytes
+            cause = cause_of(error)
+        causes.append(cause)
+    return causes

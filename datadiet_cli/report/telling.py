@@ -73,7 +73,8 @@ def _verdict(block: Mapping[str, Any]) -> str:
 
 
 def _trained(metrics: Mapping[str, Any]) -> str:
-    model = f"{metrics['model']}, {metrics['parameters']:,} weights, {metrics['epochs']} epochs"
+    epochs = f"{metrics['epochs']:,} epoch{'' if metrics['epochs'] == 1 else 's'}"
+    model = f"{metrics['model']}, {metrics['parameters']:,} weights, {epochs}"
     found = [f"{name} {_figure(metrics[name])}" for name in ("validation", "test") if name in metrics]
     return "; ".join([f"{model} on {metrics['learned_from']:,} samples", *found])
 

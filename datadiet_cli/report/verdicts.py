@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.wording import text_column
 from datadiet_cli.outcome import FOREIGN, Outcome
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ class Rows:
         for number, result in enumerate(self._results):
             verdicts = result.outcome.verdicts
             columns = [
-                _text(self._dataset.source.ids(verdicts.sample)).alias("id"),
+                text_column("id", self._dataset.source.ids(verdicts.sample)),
                 pl.Series("action", verdicts.action.tolist(), dtype=pl.String),
                 pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
                 pl.Series("score", verdicts.score).fill_nan(None),
                 pl.Series("threshold", verdicts.threshold).fill_nan(None),
-                _text(names_of(self._dataset, result.outcome, verdicts.witness)).alias("witness"),
+                text_column("witness", names_of(self._dataset, result.outcome, verdicts.witness)),
                 pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
-                _text([e if e is None else json.dumps(e) for e in verdicts.evidence.tolist()]).alias("evidence"),
+                text_column("evidence", [e if e is None else json.dumps(e) for e in verdicts.evidence.tolist()]),
             ]
             step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
             parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
@@ -124,14 +125,3 @@ def names_of(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> lis
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
-
-
-def _text(values: Sequence[str | None]) -> "pl.Series":
-    r"""A column of text. Parquet holds UTF-8; bytes of a name that are not become \\udcXX, as in the JSON."""
-    import polars as pl
-
-    try:
-        return pl.Series(values, dtype=pl.String)
-    except UnicodeEncodeError:
-        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
-        return pl.Series(escaped, dtype=pl.String)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from datadiet_cli.config.train import Train
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.data.wording import text_column
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
@@ -158,7 +159,8 @@ def _write_samples(path: str, material: Material, rows: Ints) -> None:
     import polars as pl
 
     ids = material.dataset.source.ids(material.dataset.rows[rows])
-    plain = [name.encode("utf-8", "backslashreplace").decode() for name in ids]
     labels = material.goal.values[rows]
-    named = [material.goal.classes[code] for code in labels.tolist()] if material.goal.task == "classes" else labels
-    pl.DataFrame({"id": plain, "label": named}).write_parquet(path)
+    names = [text_column("id", ids), pl.Series("label", labels)]
+    if material.goal.task == "classes":
+        names[1] = text_column("label", [material.goal.classes[code] for code in labels.tolist()])
+    pl.DataFrame(names).write_parquet(path)

@@ -1,6 +1,5 @@
 """Image files -> small pictures of one size, as a convolutional network takes them."""
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 
@@ -12,7 +11,7 @@ from PIL import Image
 from datadiet_cli.encode.cache import LIMIT, Cache, NoCache
 from datadiet_cli.encode.cached import Made, remembered
 from datadiet_cli.encode.inputs.reading import Causes, Room, read, zeros
-from datadiet_cli.encode.opening import CAUSES, cause_of, opaque, open_picture, orientation_of, upright
+from datadiet_cli.encode.opening import CAUSES, decode_each, opaque, open_picture, orientation_of, upright
 from datadiet_cli.engine import Engine
 
 _MOST_AT_ONCE, _CHUNK_BYTES = 64, 4 << 20
@@ -109,17 +108,7 @@ def decode_pictures(paths: Sequence[str], size: int, max_pixels: int) -> tuple[N
         (k, 3, size, size) uint8 RGB, zeros for a file with a cause; and k codes of `opening.CAUSES`, or None.
     """
     pictures = np.zeros((len(paths), 3, size, size), dtype=np.uint8)
-    causes: list[str | None] = []
-    for i, path in enumerate(paths):
-        cause = None
-        try:
-            if os.stat(path).st_size == 0:
-                cause = "empty"
-            else:
-                pictures[i] = _picture(path, size, max_pixels).transpose(2, 0, 1)
-        except Exception as error:  # noqa: BLE001, RUF100 - Pillow's decoders raise anything on damaged bytes
-            cause = cause_of(error)
-        causes.append(cause)
+    causes = decode_each(paths, pictures, lambda path: _picture(path, size, max_pixels).transpose(2, 0, 1))
     return pictures, causes
 
 

@@ -1,6 +1,5 @@
 """Image files -> vectors, by any encoder of pictures."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datadiet_cli.encode.cached import Made
-from datadiet_cli.encode.opening import CAUSES, cause_of, opaque, open_picture, orientation_of, upright
+from datadiet_cli.encode.opening import CAUSES, decode_each, opaque, open_picture, orientation_of, upright
 from datadiet_cli.encode.vectors.making import Choice, as_rows
 
 CODES = tuple(sorted(CAUSES))
@@ -29,17 +28,7 @@ def encode_images(paths: Sequence[str], choice: Choice, max_pixels: int) -> Made
     encoder = choice.make()
     width, height = encoder.size
     pictures = np.zeros((len(paths), height, width, 3), dtype=np.uint8)
-    causes: list[str | None] = []
-    for i, path in enumerate(paths):
-        cause = None
-        try:
-            if os.stat(path).st_size == 0:
-                cause = "empty"
-            else:
-                pictures[i] = _picture(path, (width, height), max_pixels)
-        except Exception as error:  # noqa: BLE001, RUF100 - Pillow's decoders raise anything on damaged bytes
-            cause = cause_of(error)
-        causes.append(cause)
+    causes = decode_each(paths, pictures, lambda path: _picture(path, (width, height), max_pixels))
     good = np.array([cause is None for cause in causes], dtype=bool)
     plain = np.zeros(len(paths), dtype=np.uint64)
     flat = good & (pictures.std(axis=(1, 2)).max(axis=1) < FLAT)

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
+from datadiet_cli.data.wording import text_column
 from datadiet_cli.steps.encoded import Selected
-
-if TYPE_CHECKING:
-    import polars as pl
 
 FEATURES = ".features.parquet"
 """How the name of the file ends."""
@@ -28,9 +25,9 @@ def feature_file(dataset: Dataset, selected: Selected) -> bytes:
         }
     )
     head = [
-        _text(dataset.ids).alias("id"),
-        _text(_names(dataset.labels, dataset.classes)).alias("label"),
-        _text(_names(dataset.splits, dataset.split_names)).alias("split"),
+        text_column("id", dataset.ids),
+        text_column("label", _names(dataset.labels, dataset.classes)),
+        text_column("split", _names(dataset.splits, dataset.split_names)),
     ]
     buffer = BytesIO()
     pl.DataFrame(head).hstack(numbers).write_parquet(buffer)
@@ -39,14 +36,3 @@ def feature_file(dataset: Dataset, selected: Selected) -> bytes:
 
 def _names(codes: "np.ndarray[tuple[int], np.dtype[np.int32]]", names: Sequence[str]) -> list[str | None]:
     return [None if code == UNKNOWN else names[code] for code in codes.tolist()]
-
-
-def _text(values: Sequence[str | None]) -> "pl.Series":
-    r"""A column of text. Parquet holds UTF-8; bytes of a name that are not become \\udcXX."""
-    import polars as pl
-
-    try:
-        return pl.Series(values, dtype=pl.String)
-    except UnicodeEncodeError:
-        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
-        return pl.Series(escaped, dtype=pl.String)

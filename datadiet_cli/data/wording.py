@@ -1,0 +1,18 @@
+"""Texts of any bytes as a column."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def text_column(name: str, values: Sequence[str | None]) -> "pl.Series":
+    r"""A column of text. Parquet holds UTF-8; bytes of a name that are not become \\udcXX, as in the JSON."""
+    import polars as pl
+
+    try:
+        return pl.Series(name, values, dtype=pl.String)
+    except UnicodeEncodeError:
+        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
+        return pl.Series(name, escaped, dtype=pl.String)
