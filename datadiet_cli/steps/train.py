@@ -85,7 +85,7 @@ def _record(lessons: list[Lesson], settings: Train, context: Context) -> "Record
 
     first = lessons[0]
     dataset, goal = first.material.dataset, first.material.goal
-    told = json.dumps([[dataset.ids[row] for row in first.rows.tolist()], goal.values[first.rows].tolist()])
+    told = json.dumps([dataset.source.ids(dataset.rows[first.rows]), goal.values[first.rows].tolist()])
     facts = Facts(
         samples=len(first.rows),
         epochs=first.recipe.epochs,

@@ -8,7 +8,7 @@ from datadiet_cli.errors import ConfigError
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 
-STEPS, MOST_EPOCHS = 300, 300
+STEPS, MOST_EPOCHS = 300, 100
 """Small data are passed over more often than the model's own number of epochs: until there are so many steps."""
 _PICTURES = ("flip", "crop", "cutout")
 _CONVOLUTIONS = ("small-cnn", "resnet8", "resnet20")
