@@ -73,18 +73,21 @@ class ChangedTable(TableFile):
         return pl.DataFrame(typed)
 
     def record_bytes(self) -> NDArray[np.int64]:
-        """(records,) int64, the bytes of each record, or of an appended one's template, before any cell changes.
+        """(records,) int64, about the bytes of each record; of an appended one those of its template.
 
-        Those of dropped columns are counted as the cells' texts with a delimiter each.
+        Cells of columns that go or are new count by their texts, or where columns are compressed together as an equal
+        share each; other new cells count as those that they replace.
         """
-        sizes = self.base.record_bytes()
+        sizes = self.base.record_bytes()[self._sources]
         gone = [name for name in self.growth.without if name in self.base.columns]
-        if gone:
-            import polars as pl
-
-            lengths = self.base.texts(gone).select(pl.sum_horizontal(pl.all().str.len_bytes().fill_null(0) + 1))
-            sizes = np.maximum(sizes - lengths.to_series().to_numpy().astype(np.int64), 0)
-        return sizes[self._sources]
+        for name, sign in [*((name, -1) for name in gone), *((name, 1) for name in self.growth.columns)]:
+            overhead = self.base.overhead(name)
+            if overhead is None:
+                return (sizes * len(self.columns) // max(len(self.base.columns), 1)).astype(np.int64)
+            texts = self.base.texts([name]).to_series() if sign < 0 else self.texts([name]).to_series()
+            lengths = texts.str.len_bytes().fill_null(0).to_numpy().astype(np.int64) + overhead
+            sizes = sizes + sign * (lengths[self._sources] if sign < 0 else lengths)
+        return np.maximum(sizes, 0)
 
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64; see `TableFile`. Where cells changed, by text."""

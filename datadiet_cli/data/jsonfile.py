@@ -107,6 +107,10 @@ class JsonLinesFile(TableFile):
         """(records,) int64; see `TableFile`. Blank lines count with the record before them."""
         return np.diff(self._spans.starts)
 
+    def overhead(self, column: str) -> int | None:
+        """The name in quotes, a colon, a comma and two blanks; see `TableFile`."""
+        return len(column.encode("utf-8", "surrogatepass")) + 6
+
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64; see `TableFile`. Values count, not how they are written: 1e2 is 100."""
         import polars as pl

@@ -76,6 +76,10 @@ class ParquetFile(TableFile):
             return np.empty(0, dtype=np.int64)
         return np.diff(np.arange(self.records + 1, dtype=np.int64) * self._size // self.records)
 
+    def overhead(self, column: str) -> int | None:
+        """Nothing can be told of a cell; see `TableFile`."""
+        return None
+
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64; see `TableFile`. By typed value: NaN equals NaN, null equals null."""
         return self.typed(columns).hash_rows().to_numpy()

@@ -95,6 +95,10 @@ class TableFile(ABC):
     def record_bytes(self) -> NDArray[np.int64]:
         """(records,) int64, the bytes each record takes in the file, its line end included."""
 
+    def overhead(self, column: str) -> int | None:
+        """Bytes that a cell takes besides its text; None where columns are compressed together."""
+        return 1
+
     @abstractmethod
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:
         """(records,) uint64, a hash of each record's cells in `columns` (default: all).

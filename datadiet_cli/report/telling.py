@@ -31,7 +31,7 @@ def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> s
     if step["name"] == "evaluate":
         return _judged_by(metrics)
     if columns:
-        return _columns(columns, step["settings"].get("method"))
+        return _columns(columns, step)
     return None
 
 
@@ -86,16 +86,19 @@ def _figure(found: Mapping[str, Any]) -> str:
     return f"R2 {'-' if r2 is None else format(r2, '.3f')} of {found['samples']:,}"
 
 
-def _columns(columns: Sequence[Mapping[str, Any]], method: str | None) -> str:
+def _columns(columns: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> str:
     """How many columns stay, the best first; those that are no features, or were left alone, have no rank."""
     made = [column for column in columns if column["action"] == "make"]
-    ranked = [column for column in columns if column["rank"] is not None or column["action"] == "drop"]
+    ranked = [c for c in columns if c["action"] == "drop" or (c["action"] == "keep" and c["rank"] is not None)]
     kept = sorted((c for c in ranked if c["action"] == "keep"), key=lambda c: c["rank"])
+    method = step["settings"].get("method")
     by = f" by {method}" if method else ""
-    what = "dimensions" if any(column["column"].endswith("]") for column in ranked[:1]) else "columns"
+    what = f"{step['metrics'].get('unit', 'column')}s"
     if made:
         return f"{len(made):,} columns made of {len(ranked):,} {what}{by}: {_named(made)}"
-    return f"kept {len(kept):,} of {len(ranked):,} {what}{by}: {_named(kept)}"
+    if not ranked:
+        return f"no {what} to choose from"
+    return f"kept {len(kept):,} of {len(ranked):,} {what}{by}" + (f": {_named(kept)}" if kept else "")
 
 
 def _named(columns: Sequence[Mapping[str, Any]]) -> str:

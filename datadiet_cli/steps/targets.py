@@ -118,9 +118,7 @@ def _numbers(dataset: Dataset, task: Task, step: str) -> NDArray[np.float64] | N
     """(n,) float64 labels as numbers; None if they name classes."""
     plain_names = [name.strip().lower() for name in dataset.classes]
     kept = [i for i, name in enumerate(plain_names) if name and name not in MISSING_WORDS]
-    codes = np.full(len(dataset.classes) + 1, UNKNOWN, dtype=np.int32)
-    codes[kept] = np.arange(len(kept))
-    plain = replace(dataset, labels=codes[dataset.labels], classes=tuple(dataset.classes[i] for i in kept))
+    plain = _of_these(dataset, kept)
     if task == "numbers":
         values = np.array([_number(name) for name in plain.classes] + [np.nan])
         wrong = np.flatnonzero(np.isnan(values[:-1]))
@@ -131,11 +129,38 @@ def _numbers(dataset: Dataset, task: Task, step: str) -> NDArray[np.float64] | N
     found = quantities_of(plain, "auto")
     if found is not None:
         return found
+    _check_finite(plain, step)
     # A few measurements, no two of which are the same.
     values = np.array([_number(name) for name in plain.classes] + [np.nan])
     known = plain.labels[plain.labels != UNKNOWN]
     parts = np.isfinite(values[:-1]).all() and bool((values[:-1] != np.floor(values[:-1])).any())
     return values[plain.labels] if parts and 1 < len(known) == len(np.unique(known)) else None
+
+
+def _check_finite(dataset: Dataset, step: str) -> None:
+    """See that labels are no numbers of which some are infinite: those would be thousands of classes."""
+    endless = [i for i, name in enumerate(dataset.classes) if _infinite(name)]
+    rest = [i for i, name in enumerate(dataset.classes) if not _infinite(name)]
+    if endless and quantities_of(_of_these(dataset, rest), "auto") is not None:
+        count = int(np.isin(dataset.labels, endless).sum())
+        raise InputError(
+            f"{step}: {dataset.source.path}: labels are numbers, but {count:,} of them infinite, such as "
+            f"{_quoted(dataset.classes[endless[0]])}; leave those cells empty"
+        )
+
+
+def _of_these(dataset: Dataset, kept: Sequence[int]) -> Dataset:
+    """The dataset with these of its classes; samples of the others have no label."""
+    codes = np.full(len(dataset.classes) + 1, UNKNOWN, dtype=np.int32)
+    codes[list(kept)] = np.arange(len(kept))
+    return replace(dataset, labels=codes[dataset.labels], classes=tuple(dataset.classes[i] for i in kept))
+
+
+def _infinite(text: str) -> bool:
+    try:
+        return bool(np.isinf(float(text)))
+    except ValueError:
+        return False
 
 
 def _number(text: str) -> float:

@@ -10,6 +10,7 @@ from sklearn.feature_selection import RFE
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
+from datadiet_cli.methods.selection import boruta, permutation
 from datadiet_cli.methods.selection.base import Columns, Target
 from datadiet_cli.methods.selection.design import Design
 from datadiet_cli.methods.selection.filters import FILTERS
@@ -23,6 +24,14 @@ SOME = 1.5
 """Seconds, by estimate: enough for small data, and few rounds."""
 QUICK = {name: partial(rank, budget=SOME) for name, rank in WRAPPERS.items()}
 ALL = pytest.mark.parametrize("rank", QUICK.values(), ids=QUICK)
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    """What holds of all rounds holds of few."""
+    monkeypatch.setattr(boruta, "ROUNDS", 25)
+    monkeypatch.setattr(boruta, "TREES", 8)
+    monkeypatch.setattr(permutation, "TREES", 60)
 
 
 def classes(values):
@@ -119,14 +128,14 @@ def test_all_take_the_same_arguments():
     assert len({tuple(inspect.signature(rank).parameters) for rank in WRAPPERS.values()}) == 1
 
 
-def test_forests_see_columns_that_mean_something_only_together():
+def test_forests_see_columns_that_mean_something_only_together(monkeypatch):
+    monkeypatch.setattr(boruta, "TREES", 25)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 12))
     target = classes((x[:, 3] > 0) ^ (x[:, 8] > 0))
-    for name in ("forest", "permutation", "boruta"):
-        assert set(QUICK[name](contract.plain(x), target).rank[[3, 8]]) == {1, 2}
-    chosen = WRAPPERS["boruta"](contract.plain(x), target, budget=3.0).chosen
-    assert np.flatnonzero(chosen).tolist() == [3, 8]
+    found = {name: WRAPPERS[name](contract.plain(x), target) for name in ("forest", "permutation", "boruta")}
+    assert all(set(ranking.rank[[3, 8]]) == {1, 2} for ranking in found.values())
+    assert np.flatnonzero(found["boruta"].chosen).tolist() == [3, 8]
 
 
 def test_many_values_are_no_merit():
