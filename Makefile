@@ -3,16 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo test lint format bench bench-dedup bench-denoise schemas clean
+.PHONY: help .venv demo prove test lint format bench bench-dedup bench-denoise bench-prove schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
+	@echo "make prove    choose features, train and evaluate on each kind of sample data"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff, mypy, import contracts"
 	@echo "make format   put the code in shape"
 	@echo "make bench    measure speed and memory against peers (long; needs the network for the peers)"
 	@echo "make bench-dedup DATA=folder  measure what dedup finds, and what peers find"
 	@echo "make bench-denoise DATA=folder  the same of denoise and balance"
+	@echo "make bench-prove DATA=folder  the same of select-features and train"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -31,6 +33,14 @@ demo: .venv/.ready
 	@$(BIN)/python sample_data/score.py $(DEMO)/images.report.json
 	$(BIN)/datadiet run configs/quickstart-table.yaml --force
 	@$(BIN)/python sample_data/score.py $(DEMO)/table.csv.report.json
+
+# Fewer columns or dimensions, a model, and what that cost, for each kind of sample data.
+prove: .venv/.ready
+	@mkdir -p $(DEMO)
+	$(BIN)/datadiet run configs/prove-table.yaml --force
+	$(BIN)/datadiet run configs/prove-images.yaml --force || test $$? -eq 3
+	$(BIN)/datadiet run configs/prove-text.yaml --force
+	$(BIN)/datadiet run configs/prove-audio.yaml --force
 
 test: .venv/.ready
 	$(BIN)/python -m pytest
@@ -63,6 +73,10 @@ bench-dedup: .venv/.ready
 
 bench-denoise: .venv/.ready
 	$(BIN)/python benchmarks/bench_denoise.py $(if $(DATA),--data $(DATA))
+
+bench-prove: .venv/.ready
+	$(BIN)/python benchmarks/bench_features.py --speed $(if $(DATA),--madelon $(DATA)/feature_selection)
+	$(BIN)/python benchmarks/bench_train.py $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
