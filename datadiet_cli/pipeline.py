@@ -17,6 +17,7 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.open import open_dataset, state_of
 from datadiet_cli.data.publish import check_apart, check_output, write_atomically
+from datadiet_cli.data.scan import scan
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
@@ -92,8 +93,9 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
     gates += [Gate(b.name, b.limit, b.value, b.passed) for result in results for b in result.outcome.brakes]
     exit_code = _exit_code(gates, results)
+    made = _made(request, results)
     report = Report(
-        request.command, request.input, request.output, request.product, common, dataset, final, results, gates
+        request.command, request.input, request.output, request.product, common, dataset, final, results, gates, made
     )
     published = None
     if exit_code != ExitCode.GATE_FAILED:
@@ -110,6 +112,13 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     elif request.output is not None and published is not None:
         write_report(request.output, document())
     return Result(exit_code, document, lambda: final.ids, lambda: _ids_gone(dataset, final))
+
+
+def _made(request: Request, results: list[StepResult]) -> dict[str, int]:
+    """The size of OUTPUT, where it is a model."""
+    if request.product != "model":
+        return {}
+    return {"bytes": sum(entry.size for entry in scan(results[-1].outcome.folders[MODEL]).entries)}
 
 
 def _publish(request: Request, results: list[StepResult], report: Report, progress: Progress) -> str | None:

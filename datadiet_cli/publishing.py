@@ -24,20 +24,27 @@ def publish_dataset(request: Request, output: str, dataset: Dataset, progress: P
 
 def publish_folder(request: Request, output: str, made: str, progress: Progress) -> str:
     """Write a folder that a step made to OUTPUT, whole or not at all, and give its fingerprint."""
-
-    def write(path: str) -> None:
-        shutil.copytree(made, path, dirs_exist_ok=True)
-
-    return _publish(request, output, write, progress, directory=True)
+    return _publish(request, output, lambda path: _copy(made, path), progress, directory=True)
 
 
 def publish_beside(output: str, folders: Mapping[str, str]) -> None:
     """Write folders that steps made beside OUTPUT, in the place of those of an earlier run."""
     for ending, made in folders.items():
         with Stage(output.rstrip("/") + ending, directory=True) as stage:
-            shutil.copytree(made, stage.path, dirs_exist_ok=True)
+            _copy(made, stage.path)
             stage.sync()
             stage.commit(force=True)
+
+
+def _copy(made: str, path: str) -> None:
+    """Copy what is in a folder into another one; the first failure ends it."""
+    for entry in os.scandir(made):
+        target = os.path.join(path, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            os.mkdir(target)
+            _copy(entry.path, target)
+        else:
+            shutil.copyfile(entry.path, target)
 
 
 def _publish(

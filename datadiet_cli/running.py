@@ -13,7 +13,7 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.config.registry import load, spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.scan import UNCOPYABLE
-from datadiet_cli.encode.cache import Cache, NoCache, cache_folder
+from datadiet_cli.encode.cache import TRAININGS, Cache, NoCache, cache_folder
 from datadiet_cli.engine import Engine
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.verdicts import StepResult
@@ -51,7 +51,7 @@ def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, 
             reading=reading_of(common),
             replay=request.replay,
             new_folder=workshop.new_folder,
-            checkpoints=os.path.join(cache_folder(request.environment), "training") if request.remembers else None,
+            checkpoints=os.path.join(cache_folder(request.environment), TRAININGS) if request.remembers else None,
             rerun=request.rerun,
         )
         return _steps(request, dataset, state, workshop, context)

@@ -3,8 +3,8 @@
     python sample_data/make.py [DEST]
 
 Writes DEST/images, DEST/table.csv, DEST/texts.csv, DEST/sounds and DEST/truth.json; DEST is this file's own folder
-unless given. The sources come with scikit-image and scikit-learn, so no network is used. The same library versions give the
-same bytes.
+unless given. The sources come with scikit-image and scikit-learn, so no network is used. The same library versions give
+the same bytes.
 """
 
 import argparse

@@ -12,10 +12,15 @@ from PIL import Image
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.encode.cells import cells_of
 from datadiet_cli.encode.known_cells import known_columns, read_known
+from tests.columns import HEADER, flags, header, read, records
 from tests.conftest import Cli, report, table, tree_digest
-from tests.test_select_features import HEADER, flags, header, read, records, things  # noqa: F401 - a fixture
 
 TRANSFORM = "out.csv.transform.json"
+
+
+@pytest.fixture
+def things(tmp_path):
+    return table(tmp_path / "in.csv", HEADER, records())
 
 
 def select(datadiet, source, out, *more):
@@ -26,7 +31,7 @@ def select(datadiet, source, out, *more):
 
 @pytest.mark.parametrize("method", ["anova", "missing", "pca", "lda", "random-projection"])
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_the_same_table_gives_the_same_bytes(things, tmp_path, datadiet: Cli, method, ending):  # noqa: F811
+def test_the_same_table_gives_the_same_bytes(things, tmp_path, datadiet: Cli, method, ending):
     source = tmp_path / f"same.{ending}"
     if ending == "csv":
         source = things
@@ -45,7 +50,7 @@ def test_the_same_table_gives_the_same_bytes(things, tmp_path, datadiet: Cli, me
 
 
 @pytest.mark.parametrize("method", ["anova", "pca"])
-def test_few_new_rows_get_what_they_would_have_had(things, tmp_path, datadiet: Cli, method):  # noqa: F811
+def test_few_new_rows_get_what_they_would_have_had(things, tmp_path, datadiet: Cli, method):
     """Each row alone, without label, split and id, and with its columns in another order."""
     out = tmp_path / "out.csv"
     transform = select(datadiet, things, out, *flags("--method", method, "--keep", "3"))
@@ -60,7 +65,7 @@ def test_few_new_rows_get_what_they_would_have_had(things, tmp_path, datadiet: C
         assert set(done) == set(whole) - {"kind", "part", "id"}
 
 
-def test_strange_cells_count_as_missing(things, tmp_path, datadiet: Cli):  # noqa: F811
+def test_strange_cells_count_as_missing(things, tmp_path, datadiet: Cli):
     """A category that was never seen, a word where a number was, an empty cell."""
     transform = select(datadiet, things, tmp_path / "out.csv", *flags("--method", "pca", "--keep", "2"))
     row = dict(zip(HEADER, records()[0], strict=True))
@@ -74,7 +79,7 @@ def test_strange_cells_count_as_missing(things, tmp_path, datadiet: Cli):  # noq
     assert np.isfinite([float(results[0][name][0]) for name in ("pca_1", "pca_2")]).all()
 
 
-def test_a_column_more_stays_and_one_less_is_said(things, tmp_path, datadiet: Cli):  # noqa: F811
+def test_a_column_more_stays_and_one_less_is_said(things, tmp_path, datadiet: Cli):
     transform = select(datadiet, things, tmp_path / "out.csv", *flags("--method", "anova", "--keep", "2"))
     kept = [name for name in header(tmp_path / "out.csv") if name not in ("id", "kind", "part")]
     more = table(tmp_path / "more.csv", [*HEADER, "new one"], [[*row, "1"] for row in records(5)])
@@ -91,7 +96,7 @@ def test_a_column_more_stays_and_one_less_is_said(things, tmp_path, datadiet: Cl
     assert not (tmp_path / "l.csv").exists()
 
 
-def test_denoise_and_selection_one_after_the_other(things, tmp_path, datadiet: Cli):  # noqa: F811
+def test_denoise_and_selection_one_after_the_other(things, tmp_path, datadiet: Cli):
     """A transform of two steps: missing cells are filled in, numbers scaled, and then columns compressed."""
     rows = records()
     for row in rows[5:100:9]:
@@ -172,8 +177,44 @@ def _bad_design(document):
     return {**document, "steps": [{**document["steps"][0], "design": {"numbers": [{}], "categories": []}}]}
 
 
-@pytest.mark.parametrize("change", [_other_version, _odd_step, _no_step, _bad_design])
-def test_a_damaged_transform_is_one_line(things, tmp_path, datadiet: Cli, change):  # noqa: F811
+def _nothing_to_do(document):
+    return {**document, "steps": []}
+
+
+def _twice_the_same_name(document):
+    step = document["steps"][0]
+    return {**document, "steps": [{**step, "outputs": [step["outputs"][0]] * len(step["outputs"])}]}
+
+
+def _other_projection(document):
+    return {**document, "steps": [{**document["steps"][0], "projection": "magic"}]}
+
+
+def _number_of_the_design(name, value):
+    def change(document):
+        step = json.loads(json.dumps(document["steps"][0]))
+        step["design"]["numbers"][0][name] = value
+        return {**document, "steps": [step]}
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _other_version,
+        _odd_step,
+        _no_step,
+        _bad_design,
+        _nothing_to_do,
+        _twice_the_same_name,
+        _other_projection,
+        _number_of_the_design("scale", -1.0),
+        _number_of_the_design("mean", float("inf")),
+        _number_of_the_design("gap", [0.5, 0.0]),
+    ],
+)
+def test_a_damaged_transform_is_one_line(things, tmp_path, datadiet: Cli, change):
     transform = select(datadiet, things, tmp_path / "out.csv", *flags("--method", "pca", "--keep", "2"))
     path = tmp_path / TRANSFORM
     path.write_text(json.dumps(change(json.loads(path.read_bytes()))))
@@ -183,7 +224,7 @@ def test_a_damaged_transform_is_one_line(things, tmp_path, datadiet: Cli, change
     assert not (tmp_path / "done.csv").exists()
 
 
-def test_what_is_no_transform(things, photos, tmp_path, datadiet: Cli):  # noqa: F811
+def test_what_is_no_transform(things, photos, tmp_path, datadiet: Cli):
     out = tmp_path / "done.csv"
     assert "cannot be read" in datadiet("apply", tmp_path / "none.json", things, out).complaint
     assert "is no transform" in datadiet("apply", things, things, out).complaint
@@ -199,7 +240,7 @@ def test_what_is_no_transform(things, photos, tmp_path, datadiet: Cli):  # noqa:
     assert not out.exists()
 
 
-def test_a_dry_run_writes_nothing(things, tmp_path, datadiet: Cli):  # noqa: F811
+def test_a_dry_run_writes_nothing(things, tmp_path, datadiet: Cli):
     transform = select(datadiet, things, tmp_path / "out.csv", *flags("--method", "anova", "--keep", "2"))
     before = tree_digest(tmp_path)
     ran = datadiet("apply", transform, things, "--dry-run")

@@ -14,7 +14,7 @@ from datadiet_cli.encode import cachefile
 from datadiet_cli.encode.cache import Cache
 from datadiet_cli.encode.cached import FILES
 from datadiet_cli.errors import DatadietError
-from tests.conftest import table
+from tests.conftest import Cli, names, table
 
 
 @pytest.fixture
@@ -130,3 +130,16 @@ def test_what_is_not_ours_stays(folder):
 def test_control_codes_in_names_are_shown_as_text(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DATADIET_CACHE_DIR", str(tmp_path / "a\x1b[31mb"))
     assert "\x1b" not in in_words(capsys)
+
+
+def test_interrupted_trainings_are_counted_and_forgotten(datadiet: Cli):
+    """Nothing else that lies there is touched."""
+    root = Path(os.environ["DATADIET_CACHE_DIR"]) / "training"
+    kept = root / f"train-{'0a' * 16}" / "model-0"
+    kept.mkdir(parents=True)
+    (kept / "checkpoint.safetensors").write_bytes(bytes(1000))
+    (root / "mine").mkdir()
+    assert "trainings   1 interrupted, 1.0 kB" in datadiet("cache").out.decode()
+    assert json.loads(datadiet("cache", "info", "--json").out)["trainings"] == {"number": 1, "bytes": 1000}
+    assert datadiet("cache", "clear").code == 0
+    assert names(root) == {"mine"}

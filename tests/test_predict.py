@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, r2_score
 
 from tests.conftest import Cli, names, table, tree_digest
-from tests.test_train import FLAGS, KINDS, learned, made, rows_of_things, things
+from tests.lessons import FLAGS, KINDS, learned, made, rows_of_things, things
 
 
 def told(content):

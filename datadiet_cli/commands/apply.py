@@ -9,7 +9,7 @@ from datadiet_cli.commands.step import carry_out
 from datadiet_cli.config.apply import Apply
 from datadiet_cli.config.load import load_common
 from datadiet_cli.config.pipeline import Step
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.request import Request
 from datadiet_cli.transformfile import read_transforms
 
@@ -34,6 +34,8 @@ def apply(transform: str, input: str, output: str | None, flags: Mapping[str, An
     if output is None and not nothing:
         raise ConfigError("OUTPUT is missing; or pass --dry-run or --check to write nothing")
     found, _ = read_transforms(transform)
+    if not found:
+        raise InputError(f"{transform}: holds no step to do")
     request = Request(
         command="apply",
         input=input,

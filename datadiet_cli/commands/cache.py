@@ -4,12 +4,14 @@ import contextlib
 import json as jsonlib
 import os
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from datadiet_cli.data.scan import scan
 from datadiet_cli.encode import cachefile
-from datadiet_cli.encode.cache import LIMIT, cache_folder
+from datadiet_cli.encode.cache import KEPT, LIMIT, TRAININGS, cache_folder
 from datadiet_cli.encode.cached import FILES
 from datadiet_cli.errors import DatadietError, ExitCode
 from datadiet_cli.report.terminal import printable, size_in_words
@@ -52,6 +54,9 @@ def clear(env: Mapping[str, str]) -> int:
         for path, size in _steps(folder).items():
             os.unlink(path)
             freed += size
+        for path, size in _trainings(folder).items():
+            shutil.rmtree(path)
+            freed += size
     except BlockingIOError as error:
         raise DatadietError(f"{folder}: a run uses the cache; try again when it is done") from error
     except OSError as error:
@@ -62,14 +67,15 @@ def clear(env: Mapping[str, str]) -> int:
 
 def _facts(folder: str) -> dict[str, Any]:
     holdings, trouble = cachefile.survey(folder)
-    steps = _steps(folder)
+    steps, trainings = _steps(folder), _trainings(folder)
     return {
         "folder": folder,
-        "bytes": cachefile.size_of(folder) + sum(steps.values()),
+        "bytes": cachefile.size_of(folder) + sum(steps.values()) + sum(trainings.values()),
         "limit": LIMIT,
         "contents": {h.namespace: {"rows": h.rows, "bytes": h.bytes} for h in holdings if h.namespace != FILES},
         "files": sum(h.rows for h in holdings if h.namespace == FILES),
         "steps": {"number": len(steps), "bytes": sum(steps.values())},
+        "trainings": {"number": len(trainings), "bytes": sum(trainings.values())},
         "trouble": trouble,
     }
 
@@ -82,6 +88,19 @@ def _steps(folder: str) -> dict[str, int]:
             if _STEP.fullmatch(item.name):
                 with contextlib.suppress(FileNotFoundError):
                     found[item.path] = item.stat(follow_symlinks=False).st_size
+    return found
+
+
+def _trainings(folder: str) -> dict[str, int]:
+    """The folders of trainings that were interrupted, and their sizes."""
+    found: dict[str, int] = {}
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        os.scandir(os.path.join(folder, TRAININGS)) as items,
+    ):
+        for item in items:
+            if KEPT.fullmatch(item.name):
+                found[item.path] = sum(entry.size for entry in scan(item.path).entries)
     return found
 
 
@@ -98,6 +117,9 @@ def _in_words(facts: dict[str, Any]) -> str:
         f"  files       {facts['files']:,} known by name, time and size",
         f"  steps       {steps['number']:,} decisions, {size_in_words(steps['bytes'])}",
     ]
+    trainings = facts["trainings"]
+    if trainings["number"]:
+        lines.append(f"  trainings   {trainings['number']:,} interrupted, {size_in_words(trainings['bytes'])}")
     if facts["trouble"]:
         lines.append(f"  trouble     {printable(facts['trouble'])}; runs do without it or replace it")
     return "\n".join(lines)

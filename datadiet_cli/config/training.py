@@ -20,6 +20,9 @@ class Training(Settings):
         "auto",
         description="linear, mlp, small-cnn, resnet8, resnet20, text, audio or joined; auto: by the kind of data.",
     )
+    task: Literal["auto", "classes", "numbers"] = Field(
+        "auto", description="Whether labels name classes or are numbers to predict; auto tells by what they are."
+    )
     factory: str | None = Field(
         None, description="A network of your own, as package.module:callable; called with classes and factory_args."
     )

@@ -101,6 +101,9 @@ def require_column(path: str, flag: str, column: str, columns: Sequence[str]) ->
     if column in columns:
         return
     near = difflib.get_close_matches(column, columns, 1)
+    parts = [part.strip() for part in column.split(",")]
+    if len(parts) > 1 and set(parts) <= set(columns):
+        raise InputError(f"{path}: {flag} {column}: no such column; say {flag} once for each")
     hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(columns[:20])}"
     raise InputError(f"{path}: {flag} {column}: no such column; {hint}")
 

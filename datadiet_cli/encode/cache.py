@@ -6,6 +6,7 @@ right or not given: every row carries a check over its namespace, its content's 
 
 import contextlib
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,10 @@ T = TypeVar("T")
 Digests = NDArray[np.uint64]
 Rows = NDArray[np.uint8]
 
+TRAININGS = "training"
+"""The folder in it of trainings that were interrupted."""
+KEPT = re.compile(r"(train|evaluate)-[0-9a-f]{32}")
+"""The names of the folders in that one; whatever else lies there is the user's."""
 LIMIT = 4 << 30
 """Bytes of the file, beyond which the contents used least recently go."""
 

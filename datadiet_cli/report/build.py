@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -17,7 +17,6 @@ from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
-from datadiet_cli.data.scan import scan
 from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
 from datadiet_cli.report import comparisons
@@ -86,6 +85,8 @@ class Report:
     after: Dataset
     results: Sequence[StepResult]
     gates: Sequence[Gate]
+    made: Mapping[str, int] = field(default_factory=dict)
+    """Of OUTPUT where it is no dataset: its ``bytes``."""
 
     def document(self, *, exit_code: int, fingerprint: str | None, run: Mapping[str, Any]) -> dict[str, Any]:
         """The report as JSON values, with all verdicts inline.
@@ -110,7 +111,13 @@ class Report:
                 **source.facts(),
                 "fingerprint": source.fingerprint(),
             },
-            "output": {"path": self.output, "what": self.product, **self._output(), "fingerprint": fingerprint},
+            "output": {
+                "path": self.output,
+                "what": self.product,
+                **census(self.after),
+                **self.made,
+                "fingerprint": fingerprint,
+            },
             "figures": summarise(self.before, self.after, self.results),
             "settings": self.common.model_dump(mode="json"),
             "steps": [_step(result) for result in self.results],
@@ -134,14 +141,6 @@ class Report:
                 ],
             },
         }
-
-    def _output(self) -> dict[str, Any]:
-        """What OUTPUT holds; of a model, the samples it was learned from and the size of its files."""
-        found = census(self.after)
-        if self.product == "model":
-            folders = self.results[-1].outcome.folders.values()
-            found["bytes"] = sum(entry.size for folder in folders for entry in scan(folder).entries)
-        return found
 
     @property
     def artefacts(self) -> dict[str, bytes]:

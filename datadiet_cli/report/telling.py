@@ -81,7 +81,7 @@ def _trained(metrics: Mapping[str, Any]) -> str:
 
 def _figure(found: Mapping[str, Any]) -> str:
     if "accuracy" in found:
-        return f"accuracy {found['accuracy']:.1%} of {found['samples']:,}"
+        return f"accuracy {found['accuracy']:.1%}, macro F1 {found['macro']['f1']:.1%} of {found['samples']:,}"
     r2 = found["r2"]
     return f"R2 {'-' if r2 is None else format(r2, '.3f')} of {found['samples']:,}"
 

@@ -3,7 +3,7 @@
 Or compare two models that are there, on test data.
 """
 
-import shutil
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -38,17 +38,15 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     trial = trial_of(dataset, settings, context)
     blocks: dict[str, Any] = {}
     timings: dict[str, Any] = {}
-    places: list[str] = []
     recipes: list[dict[str, Any]] = []
     notes = [*trial.notes, *trial.after.material.notes]
     judged = trial.before.test
     protocols = ("epochs", "iterations") if settings.protocol == "both" else (settings.protocol,)
-    with resumable(context):
+    with ExitStack() as kept, resumable(context):
         for protocol in protocols:
             plans, told = planned(trial, settings, protocol, context)
             recipes.append(plans[0].recipe.as_json())
-            arms, used = trained(plans, trial, settings, context)
-            places += used
+            arms = trained(plans, trial, settings, context, kept)
             try:
                 values = judged.goal.values[trial.before.rows]
                 blocks[protocol] = compare(arms, values, trial.classes, settings, context.seed)
@@ -57,8 +55,6 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
                 raise InputError(f"{STEP}: {where}: the test samples tell no difference: {error}") from error
             notes += [note for note in (*told, *blocks[protocol]["notes"]) if note not in notes]
             timings[protocol] = {arm.name: np.round(np.asarray(arm.seconds), 3).tolist() for arm in arms}
-    for place in places:
-        shutil.rmtree(place, ignore_errors=True)
     first = blocks[protocols[0]]
     metrics = {
         "task": trial.before.material.goal.task,

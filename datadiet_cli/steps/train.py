@@ -18,7 +18,7 @@ from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import Division, divide
-from datadiet_cli.steps.teaching.lessons import Lesson, resumable, seed_of, teach, workplace
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, resumable, seed_of, teach
 from datadiet_cli.steps.teaching.material import Ints, Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import measured, predicted
@@ -26,7 +26,7 @@ from datadiet_cli.transformfile import transform_files
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
-    from datadiet_cli.nn.record import Record
+    from datadiet_cli.nn.record import Facts, Record
     from datadiet_cli.nn.training import Fitted
 
 STEP = "train"
@@ -51,42 +51,44 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(division.train), context.device, STEP)
+    origin = origin_of(settings)
     lessons = [
         Lesson(
             spec, recipe, material, division.train, division.validation, seed_of(context.seed, number),
-            "training" if settings.models == 1 else f"training {number + 1} of {settings.models}",
+            "training" if settings.models == 1 else f"training {number + 1} of {settings.models}", origin,
         )
         for number in range(settings.models)
     ]  # fmt: skip
-    record = _record(lessons, settings, context)
+    from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.recorder import Recorder
 
-    fitted, places = [], []
-    with resumable(context):
+    facts = _facts(lessons, settings)
+    keys = [key_of_lesson(lesson, context.device) for lesson in lessons]
+    fitted = []
+    with Place(STEP, [*keys, "" if facts is None else facts.key], context) as place, resumable(context):
+        record = None if facts is None else Record.create(os.path.join(place.path, "record"), facts)
         for number, lesson in enumerate(lessons):
-            places.append(workplace(lesson, context))
             recorder = None if record is None else Recorder(record, number)
-            fitted.append(teach(lesson, settings, context, STEP, folder=places[-1], recorder=recorder))
-    metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
-    folder = _written(material, spec, fitted[0], division, record, context)
-    for place in [*places, *([] if record is None else [record.folder])]:
-        shutil.rmtree(place, ignore_errors=True)
+            room = place.room(f"model-{number}")
+            fitted.append(teach(lesson, settings, context, STEP, folder=room, recorder=recorder))
+        metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
+        folder = _written(material, spec, fitted[0], division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder})
 
 
-def _record(lessons: list[Lesson], settings: Train, context: Context) -> "Record | None":
-    """Where it is written down how each sample is learned: a row for each sample that is learned from, by position."""
+def _facts(lessons: list[Lesson], settings: Train) -> "Facts | None":
+    """What the record is of: a row for each sample that is learned from, in order; None for no record."""
     if settings.record == "none":
         return None
     import xxhash
 
-    from datadiet_cli.nn.record import Facts, Record
+    from datadiet_cli.nn.record import Facts
     from datadiet_cli.nn.recorder import quantities_of
 
     first = lessons[0]
     dataset, goal = first.material.dataset, first.material.goal
     told = json.dumps([dataset.source.ids(dataset.rows[first.rows]), goal.values[first.rows].tolist()])
-    facts = Facts(
+    return Facts(
         samples=len(first.rows),
         epochs=first.recipe.epochs,
         seeds=tuple(lesson.seed for lesson in lessons),
@@ -97,12 +99,6 @@ def _record(lessons: list[Lesson], settings: Train, context: Context) -> "Record
         spec=first.spec.as_json(),
         recipe=first.recipe.as_json(),
     )
-    base = context.new_folder() if context.checkpoints is None else context.checkpoints
-    os.makedirs(base, exist_ok=True)
-    folder = os.path.join(base, f"record-{facts.key}")
-    if context.rerun:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Record.create(folder, facts)
 
 
 def _metrics(

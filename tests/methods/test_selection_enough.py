@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
+from datadiet_cli.methods.selection import enough as judging
 from datadiet_cli.methods.selection.base import Columns, Ranking, Target
 from datadiet_cli.methods.selection.enough import enough
 from datadiet_cli.methods.selection.filters import FILTERS
-from datadiet_cli.methods.selection.wrappers import WRAPPERS
 from tests.methods import selection_contract as contract
+
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    """What holds of a forest holds of a small one."""
+    monkeypatch.setattr(judging, "TREES", 8)
 
 
 def in_order(p):
@@ -69,14 +75,14 @@ def test_ranked_anew_in_every_fold_noise_does_not_look_good():
 
 def test_neither_workers_nor_the_order_of_rows_and_columns_matter():
     columns, target = contract.problem(n=80)
-    ranking = WRAPPERS["rfe"](columns, target)
-    first = enough(columns, target, ranking, max_drop=0.05, rank=WRAPPERS["rfe"])
-    assert enough(columns, target, ranking, max_drop=0.05, rank=WRAPPERS["rfe"], workers=3) == first
+    ranking = FILTERS["anova"](columns, target)
+    first = enough(columns, target, ranking, max_drop=0.05, folds=3, rank=FILTERS["anova"])
+    assert enough(columns, target, ranking, max_drop=0.05, folds=3, rank=FILTERS["anova"], workers=3) == first
     rows = np.random.default_rng(0).permutation(80)
     order = np.array([4, 0, 3, 1, 2])
     moved = Columns(columns.numbers[rows][:, order], columns.categories[rows])
     same = target.rows(rows)
-    again = enough(moved, same, WRAPPERS["rfe"](moved, same), max_drop=0.05, rank=WRAPPERS["rfe"])
+    again = enough(moved, same, FILTERS["anova"](moved, same), max_drop=0.05, folds=3, rank=FILTERS["anova"])
     assert again == first
 
 

@@ -1,9 +1,6 @@
 """Training against loops written out, and against itself when it is cut off."""
 
 import math
-import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,14 +13,11 @@ from torch import nn
 
 from datadiet_cli.errors import DatadietError
 from datadiet_cli.nn.batches import Samples, batches, generator_of
-from datadiet_cli.nn.checkpoint import Checkpoint
 from datadiet_cli.nn.device import computing
 from datadiet_cli.nn.optimising import plan, rate
 from datadiet_cli.nn.predicting import features, inference_seconds, predict
-from datadiet_cli.nn.recorder import Recorder, quantities_of
 from datadiet_cli.nn.training import fit
 from tests.nn.lessons import CPU, Users, cnn, mlp, numbers, pictures, recipe, same, users, vectors
-from tests.nn.test_record import record_of
 
 
 @given(st.integers(1, 300), st.integers(2, 64), st.integers(0, 3))
@@ -105,123 +99,6 @@ def test_numbers_are_learned_whatever_their_unit():
     assert scaled.history[-1]["error"] == pytest.approx(1000 * fitted.history[-1]["error"], rel=1e-3)
     off = np.abs(said[:, 0] - samples.target.numpy()).mean()
     assert fitted.history[-1]["validation_error"] == pytest.approx(off, rel=1e-5)
-
-
-class CutOffError(Exception):
-    pass
-
-
-def cut_at(epoch):
-    def progress(done, _):
-        if done == epoch:
-            raise CutOffError
-
-    return progress
-
-
-CASES = {
-    "pictures": (
-        pictures,
-        lambda own: cnn(own, 0.3),
-        {"augment": ("flip", "crop", "cutout"), "precision": "bfloat16", "l1": 1e-4},
-    ),
-    "early stop": (
-        vectors,
-        lambda own: mlp(own, 0.2),
-        {"epochs": 30, "optimiser": "adamw", "learning_rate": 0.1, "patience": 2},
-    ),
-    "iterations": (vectors, mlp, {"iterations": 27}),
-    "a user's dropout": (vectors, users, {}),
-    "numbers": (numbers, lambda own: mlp(own, 0.1), {"optimiser": "adamw"}),
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("how", ["batch", "epoch"])
-def test_cut_off_and_gone_on_is_as_undisturbed(tmp_path, case, how):
-    data, make, changes = CASES[case]
-    samples, settings = data(), recipe(**{"learning_rate": 0.02, **changes})
-    unseen = samples.rows(torch.arange(0, len(samples), 3))
-    whole = plan(settings, len(samples)).whole
-
-    def training(name, progress=lambda done, planned: None, checkpoint=None):
-        record = record_of(tmp_path / name, samples, whole, how=how)
-        return fit(
-            make(samples), samples, settings, seed=7, device=CPU, validation=unseen, progress=progress,
-            recorder=Recorder(record), checkpoint=checkpoint,
-        )  # fmt: skip
-
-    undisturbed = training("one")
-    checkpoint = Checkpoint(str(tmp_path / "state"), "key")
-    for epoch in (1, 3):
-        with pytest.raises(CutOffError):
-            training("two", cut_at(epoch), checkpoint)
-    resumed = training("two", checkpoint=checkpoint)
-
-    assert (undisturbed.resumed_from, resumed.resumed_from) == (0, 3)
-    assert same(undisturbed.model, resumed.model)
-    assert undisturbed.history == resumed.history
-    for name in ("epochs", "best_epoch", "steps", "samples_seen"):
-        assert getattr(undisturbed, name) == getattr(resumed, name)
-    for quantity in quantities_of(samples.regression):
-        one, two = (tmp_path / name / "model-000" / f"{quantity}.npy" for name in ("one", "two"))
-        assert one.read_bytes() == two.read_bytes()
-    ended = training("two", checkpoint=checkpoint)
-    assert ended.resumed_from == ended.epochs
-    assert same(ended.model, resumed.model)
-    checkpoint.clear()
-    assert not (tmp_path / "state" / "checkpoint.safetensors").exists()
-
-
-KILLED = """
-import os, signal, sys
-from datadiet_cli.nn.checkpoint import Checkpoint
-from datadiet_cli.nn.device import computing
-from datadiet_cli.nn.training import fit
-from tests.nn.lessons import CPU, cnn, pictures, recipe
-def progress(done, _):
-    if done == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-samples = pictures()
-checkpoint = Checkpoint(sys.argv[1], "key")
-how = recipe(augment=("flip", "crop"), precision="bfloat16")
-fit(cnn(samples, 0.2), samples, how, seed=1, device=CPU, progress=progress, checkpoint=checkpoint)
-"""
-
-
-def test_killed_and_started_again(tmp_path):
-    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False, timeout=250)
-    assert done.returncode == -signal.SIGKILL
-    samples = pictures()
-    how = recipe(augment=("flip", "crop"), precision="bfloat16")
-    undisturbed = fit(cnn(samples, 0.2), samples, how, seed=1, device=CPU)
-    resumed = fit(cnn(samples, 0.2), samples, how, seed=1, device=CPU, checkpoint=Checkpoint(str(tmp_path), "key"))
-    assert resumed.resumed_from == 2
-    assert same(undisturbed.model, resumed.model)
-
-
-@pytest.mark.parametrize("harm", ["flip a bit", "cut short", "other key", "other seed", "other target"])
-def test_a_checkpoint_of_something_else_is_not_used(tmp_path, harm):
-    samples = vectors()
-    checkpoint = Checkpoint(str(tmp_path), "key")
-    with pytest.raises(CutOffError):
-        fit(mlp(samples), samples, recipe(), seed=0, device=CPU, progress=cut_at(2), checkpoint=checkpoint)
-    path, seed = tmp_path / "checkpoint.safetensors", 0
-    content = bytearray(path.read_bytes())
-    if harm == "flip a bit":
-        content[-5] ^= 64
-    elif harm == "cut short":
-        del content[len(content) // 2 :]
-    elif harm == "other key":
-        checkpoint = Checkpoint(str(tmp_path), "another")
-    elif harm == "other seed":
-        seed = 1
-    else:
-        samples = Samples(samples.inputs, samples.target.flip(0))
-    path.write_bytes(content)
-    fitted = fit(mlp(samples), samples, recipe(), seed=seed, device=CPU, checkpoint=checkpoint)
-    assert fitted.resumed_from == 0
-    assert same(fitted.model, fit(mlp(samples), samples, recipe(), seed=seed, device=CPU).model)
 
 
 @pytest.mark.parametrize("make", [lambda own: mlp(own, 0.3), users], ids=["ours", "a user's"])

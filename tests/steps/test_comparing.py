@@ -190,3 +190,27 @@ def test_a_constant_test_target_is_refused():
     same = [Arm(name, np.zeros((2, 5))) for name in ("after", "before")]
     with pytest.raises(ValueError, match="all values to predict are equal"):
         compare(same, np.ones(5), (), Evaluate())
+
+
+def test_a_rare_class_that_is_lost_is_told_whatever_the_accuracy():
+    """A hundredth of the samples: without them the accuracy falls by less than the point that may be lost."""
+    labels = np.array([1] * 30 + [0] * 4970)
+    sure = np.eye(2)[labels][None].repeat(SEEDS, axis=0)
+    blind = sure.copy()
+    blind[:, :30] = [1.0, 0.0]
+    arms = [arm("after", blind), arm("before", sure)]
+    block = compare(arms, labels, ("common", "rare"), Evaluate())
+    assert block["verdict"]["noninferior"]
+    assert block["notes"] == [
+        "recall lost in single classes, whatever the accuracy of all: rare 100.0 points (30 test samples)"
+    ]
+    assert compare([arm("after", sure), arm("before", sure)], labels, ("common", "rare"), Evaluate())["notes"] == []
+
+
+def test_no_class_is_told_that_is_worse_by_chance():
+    """Of a hundred classes of the same skill some are worse by several points."""
+    random = np.random.default_rng(5)
+    labels = random.integers(0, 100, 5000)
+    names = tuple(f"c{k:02d}" for k in range(100))
+    arms = [arm(name, probabilities(random, labels, 6.0, classes=100)) for name in ("after", "before")]
+    assert compare(arms, labels, names, Evaluate(bootstrap=100))["notes"] == []

@@ -3,7 +3,7 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from datadiet_cli.methods.selection.base import NONE, Columns, Floats, Ints, Ranking, Target
+from datadiet_cli.methods.selection.base import NONE, Bools, Columns, Floats, Ints, Ranking, Target
 from datadiet_cli.methods.selection.checks import checked
 from datadiet_cli.methods.selection.redundancy import Redundancy
 from datadiet_cli.methods.selection.relevance import correlation
@@ -16,20 +16,26 @@ _COVERED = 0.5
 
 
 def collinearity(
-    columns: Columns, target: Target | None = None, *, threshold: float | None = None, **_: object
+    columns: Columns,
+    target: Target | None = None,
+    *,
+    threshold: float | None = None,
+    favoured: Bools | None = None,
+    **_: object,
 ) -> Ranking:
     """Drop columns that another one tells, as `redundancy` measures it.
 
     The leader algorithm (Hartigan, "Clustering Algorithms", 1975, chapter 3): in order of preference a column stays if
-    no column that stays tells it, so each that goes is redundant to its own witness, not through a chain. The column
-    that is most strongly tied to the target is preferred (see `relevance.correlation`), then the one with the fewest
-    missing cells, then the first. The score is 1 less the strength of the tie with the witness, or with the
-    column that stays and tells it best.
+    no column that stays tells it, so each that goes is redundant to its own witness, not through a chain. A favoured
+    column is preferred, then the one that is most strongly tied to the target (see `relevance.correlation`), then the
+    one with the fewest missing cells, then the first. The score is 1 less the strength of the tie with the witness, or
+    with the column that stays and tells it best.
 
     Args:
         columns: n rows.
         target: what they shall predict, if anything.
         threshold: strength of the tie from which on a column is redundant; 0.95 by default.
+        favoured: (p,) bool, columns that stay anyway, so that it is their copies that go; none by default.
 
     Raises:
         ValueError: see `checks.checked`.
@@ -40,7 +46,7 @@ def collinearity(
     score = np.ones(p)
     witness = np.full(p, NONE, dtype=np.int64)
     with threadpool_limits(1):
-        preferred = order = _preference(columns, target)
+        preferred = order = _preference(columns, target, favoured)
         known = np.concatenate([(~np.isnan(columns.numbers)).sum(axis=0), (columns.categories >= 0).sum(axis=0)])
         sieve = _Sieve(Redundancy(columns), known, least, score, witness)
         while len(order):
@@ -98,9 +104,10 @@ class _Sieve:
         self._score[others[~gone]] = np.minimum(self._score[others[~gone]], 1 - strength[~gone])
 
 
-def _preference(columns: Columns, target: Target | None) -> Ints:
+def _preference(columns: Columns, target: Target | None, favoured: Bools | None) -> Ints:
     """Positions, the preferred first."""
     missing = np.concatenate([np.isnan(columns.numbers).sum(axis=0), (columns.categories < 0).sum(axis=0)])
     tie = np.zeros(columns.count) if target is None else np.nan_to_num(correlation(columns, target), nan=-1.0)
     # Rounding must not settle which of two copies stays.
-    return np.lexsort((missing, -np.round(tie, 10)))
+    last = np.zeros(columns.count, dtype=np.bool_) if favoured is None else ~favoured
+    return np.lexsort((missing, -np.round(tie, 10), last))

@@ -1,5 +1,6 @@
 """Columns of numbers and categories as one matrix in which every column weighs the same."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,10 +146,23 @@ class Design:
                 for c in document["categories"]
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"not the description of a design matrix: {error!r}") from error
+            why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+            raise ValueError(f"not the description of a design matrix: {why}") from error
+        if not _sound(numbers, categories):
+            raise ValueError("not the description of a design matrix: a number in it is none that can be")
         if any(c.width != len(c.codes) + bool(c.others) for c in categories):
             raise ValueError("not the description of a design matrix: a category has not a share for each dimension")
         return cls(numbers, categories)
+
+
+def _sound(numbers: Sequence[Number], categories: Sequence[Category]) -> bool:
+    """Whether numbers are finite, and spreads no less than 0; that of gaps is divided by, whatever it is."""
+    gaps = [number.gap for number in numbers if number.gap is not None]
+    every = [value for number in numbers for value in (number.median, number.mean, number.scale)]
+    every += [value for gap in gaps for value in gap]
+    every += [value for category in categories for value in (category.scale, *category.share)]
+    spreads = [number.scale for number in numbers] + [category.scale for category in categories]
+    return all(map(math.isfinite, every)) and min(spreads, default=0) >= 0 and all(gap[1] > 0 for gap in gaps)
 
 
 def _pair(values: Any) -> tuple[float, float] | None:

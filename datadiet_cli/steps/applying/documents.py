@@ -1,14 +1,25 @@
 """What a transform may say, checked before anything is done by it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from datadiet_cli.columns import Transform
 from datadiet_cli.errors import InputError
 
 Index = Annotated[int, Field(ge=0)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Projection = Literal["pca", "lda", "random-projection"]
+
+
+def _different(names: Sequence[str]) -> Sequence[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("a name stands there twice")
+    return names
+
+
+Names = Annotated[list[str], AfterValidator(_different)]
 
 
 class _Part(BaseModel):
@@ -60,13 +71,13 @@ class OfColumns(_Part):
 
     step: str
     of: Literal["columns"]
-    kept: list[str]
-    dropped: list[str]
+    kept: Names
+    dropped: Names
     aside: list[str] = []
-    projection: str | None = None
+    projection: Projection | None = None
     inputs: list[Input] = []
     design: dict[str, Any] = {}
-    outputs: list[str] = []
+    outputs: Names = []
 
 
 class OfVectors(_Part):
@@ -80,8 +91,8 @@ class OfVectors(_Part):
     files: bool
     digest: str
     dimensions: Annotated[list[Index], Field(min_length=1)] | None
-    projection: str | None = None
-    outputs: list[str] = []
+    projection: Projection | None = None
+    outputs: Names = []
 
 
 Document = OfCells | OfColumns | OfVectors

@@ -77,7 +77,8 @@ def _columns(dataset: Dataset, transform: Transform, document: OfColumns, path: 
     made = made_columns(transform, source.file, dataset.rows) if document.projection is not None else {}
     known = {*document.kept, *document.dropped, *document.aside, *aside}
     others = [name for name in there if name not in known]
-    notes = [f"columns that the transform does not speak of stay: {', '.join(others)}"] if others else []
+    said = ", ".join(name or "''" for name in others)
+    notes = [f"columns that the transform does not speak of stay: {said}"] if others else []
     verdicts = [ColumnVerdict(name, "drop", document.step) for name in dropped]
     verdicts += [ColumnVerdict(name, "make", str(document.projection)) for name in made]
     metrics = {"columns_before": len(there), "columns_after": len(there) - len(dropped) + len(made), "notes": notes}

@@ -66,6 +66,7 @@ def compare(
     }
     score = "accuracy" if classes else "r2"
     headline = differences["before"]["verdict"]
+    notes = _notes(truth, classes) + _worse_classes(scores["before"], scores["after"], truth, classes, settings)
     return {
         "task": "classification" if classes else "regression",
         "score": score,
@@ -82,7 +83,7 @@ def compare(
             "accuracy_lost": 0.0 - headline["difference"],
             "accuracy_drop": headline["loss_bound"],
         },
-        "notes": _notes(truth, classes),
+        "notes": notes,
     }
 
 
@@ -211,3 +212,32 @@ def _notes(truth: Truth, classes: Sequence[str]) -> list[str]:
         return []
     named = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
     return [f"no test samples of class {named}: left out of ROC-AUC, balanced accuracy and the worst class"]
+
+
+def _worse_classes(
+    before: NDArray[np.float64], after: NDArray[np.float64], truth: Truth, classes: Sequence[str], settings: "Evaluate"
+) -> list[str]:
+    """Classes that surely lost more recall than may be lost: of a rare one the accuracy of all hardly tells.
+
+    So many classes are looked at that one would seem worse by chance; each is held to a confidence that makes it right
+    for all of them at once (Bonferroni).
+    """
+    if not classes:
+        return []
+    confidence = 1 - (1 - settings.confidence) / len(classes)
+    order = np.argsort(truth, kind="stable")
+    bounds = np.searchsorted(truth[order], np.arange(len(classes) + 1))
+    found = []
+    for k, name in enumerate(classes):
+        rows = order[bounds[k] : bounds[k + 1]]
+        one, other = before[:, rows], after[:, rows]
+        if len(rows) and one.mean() - other.mean() > settings.max_accuracy_drop:
+            said = verdict(one, other, settings.max_accuracy_drop, confidence)
+            if said.inferior:
+                lost = amount(-said.difference, "points")
+                found.append((said.difference, f"{name} {lost} ({len(rows):,} test samples)"))
+    if not found:
+        return []
+    told = ", ".join(words for _, words in sorted(found)[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return [f"recall lost in single classes, whatever the accuracy of all: {told}{more}"]

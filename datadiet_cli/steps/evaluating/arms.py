@@ -1,6 +1,7 @@
 """Train the reference model on what is compared, several times each, all by the same recipe."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.steps.comparing.arms import Arm
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.trial import STEP, Side, Trial
-from datadiet_cli.steps.teaching.lessons import Lesson, seed_of, teach, workplace
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of, teach
 from datadiet_cli.steps.teaching.material import spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
@@ -100,35 +101,43 @@ def _random(side: Side, size: int, seed: int) -> Ints:
     return np.sort(chosen)
 
 
-def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Context) -> tuple[list[Arm], list[str]]:
+def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Context, kept: ExitStack) -> list[Arm]:
     """Train all of a comparison, side by side, and ask each model about the test samples.
 
     Trainings that came to an end are remembered until all have, so that an interrupted comparison loses only those
     under way.
 
+    Args:
+        plans: what is trained.
+        trial: what is compared.
+        settings: name the model.
+        context: the run.
+        kept: holds on to the checkpoints until all is done.
+
     Returns:
-        What came of each plan; and the folders of checkpoints, for when all is done.
+        What came of each plan.
 
     Raises:
         ConfigError, InputError, DatadietError: as `teach`.
     """
     lessons: list[Lesson] = []
+    origin = origin_of(settings)
     for plan in plans:
         spec = spec_of(plan.side.material, settings, trial.classes, STEP)
         none = np.empty(0, dtype=np.int64)
         for i, rows in enumerate(plan.rows):
             seed = seed_of(context.seed, _FIRST_SEED + i)
-            lessons.append(Lesson(spec, plan.recipe, plan.side.material, rows, none, seed, ""))
+            lessons.append(Lesson(spec, plan.recipe, plan.side.material, rows, none, seed, "", origin))
     tell = context.progress("training", len(lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
-    places = [workplace(lesson, context) for lesson in lessons]
+    place = kept.enter_context(Place(STEP, [key_of_lesson(lesson, context.device) for lesson in lessons], context))
     sides = [plan.side for plan in plans for _ in plan.rows]
 
     def run(numbers: "Sequence[int]") -> "list[tuple[Fitted, NDArray[np.float64]]]":
         done = []
         for number in numbers:
             lesson, side = lessons[number], sides[number]
-            fitted = teach(lesson, settings, quiet, STEP, folder=places[number])
+            fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)))
             done.append((fitted, predicted(fitted.model, side.test, side.rows, quiet)))
         return done
 
@@ -143,7 +152,7 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
         mine = results[start : start + len(plan.rows)]
         start += len(plan.rows)
         arms.append(_arm(plan, mine))
-    return arms, places
+    return arms
 
 
 def _arm(plan: Plan, made: "Sequence[tuple[Fitted, NDArray[np.float64]]]") -> Arm:

@@ -40,7 +40,7 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
     if settings.model == "auto":
         raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
     test = dataset if not dataset.split_names else _judged(dataset)
-    goal = target_of(test, STEP, learned=False)
+    goal = target_of(test, STEP, settings.task, learned=False)
     after, before = (_opened(path, goal, settings.factory) for path in (settings.model, str(settings.against_model)))
     if set(after.spec.classes) != set(before.spec.classes):
         raise ConfigError(f"{STEP}: {settings.model} and {settings.against_model} do not predict the same classes")

@@ -98,7 +98,7 @@ def _before(dataset: Dataset, settings: Evaluate, context: Context) -> tuple[Dat
 
 def _materials(before: Dataset, after: Dataset, settings: Evaluate, context: Context) -> tuple[Material, Material]:
     """Both in the form of a model. Where vectors were selected after, all of them are what was there before."""
-    task = target_of(before, STEP).task
+    task = target_of(before, STEP, settings.task).task
     mine = material_of(after, settings, context, STEP, task=task)
     if after.selection is None or before.selection is not None or mine.transform is None:
         return material_of(before, settings, context, STEP, task=task), mine

@@ -91,6 +91,8 @@ def _ranking(task: Task, choice: Choice, keep: int | None, *, stable: bool) -> R
     rank, options = _method(task.settings)
     common = {"keep": keep, "seed": task.context.seed, "workers": task.context.engine.workers, **options}
     if not (stable and task.settings.stability):
+        if task.settings.method == "collinearity":
+            common["favoured"] = choice.always
         return rank(choice.columns, choice.goal.target, **common)
     from datadiet_cli.methods.selection.stability import stable as often
 
@@ -160,7 +162,7 @@ def _in_words(found: "Enough", choice: Choice) -> list[str]:
     if point is None or found.m == choice.columns.count:
         return []
     return [
-        f"{found.m} of {choice.columns.count} {choice.unit}s: {found.measure} {point.score:.3f}, with all "
+        f"{found.m:,} of {choice.columns.count:,} {choice.unit}s: {found.measure} {point.score:.3f}, with all "
         f"{found.score:.3f}; at most {max(point.bound, 0):.3f} lost (95 %)"
     ]
 

@@ -1,18 +1,25 @@
 """Teach a model what a dataset holds, once or with several seeds, and go on where an earlier run was interrupted."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli import __version__
 from datadiet_cli.config.training import Training
+from datadiet_cli.data.open import state_of
+from datadiet_cli.encode.cache import KEPT
 from datadiet_cli.errors import ConfigError, interruption
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
 
 Ints = NDArray[np.int64]
 
+MONTH = 30 * 86_400
+
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
@@ -40,6 +49,7 @@ class Lesson:
         held_out: (m,) positions of those that tell when to stop; none for none.
         seed: of weights and batches.
         said: for the progress bar.
+        origin: see `origin_of`.
     """
 
     spec: Spec
@@ -49,6 +59,7 @@ class Lesson:
     held_out: Ints
     seed: int
     said: str
+    origin: str = ""
 
 
 def seed_of(seed: int, number: int) -> int:
@@ -58,15 +69,17 @@ def seed_of(seed: int, number: int) -> int:
 
 def key_of_lesson(lesson: Lesson, device: str) -> str:
     """A digest of all that the weights depend on: of the content as well, so that no other run is gone on with."""
-    import xxhash
-
-    told = [__version__, lesson.spec.as_json(), lesson.recipe.as_json(), lesson.seed, device]
-    hasher = xxhash.xxh3_128(json.dumps(told, sort_keys=True).encode())
-    for array in (*lesson.material.arrays, lesson.material.goal.values, lesson.rows, lesson.held_out):
-        # In blocks, for arrays may lie on disk.
-        for start in range(0, len(array), 4096):
-            hasher.update(np.ascontiguousarray(array[start : start + 4096]).tobytes())
+    told = [__version__, lesson.spec.as_json(), lesson.recipe.as_json(), lesson.seed, device, lesson.origin]
+    hasher = xxhash.xxh3_128(json.dumps([*told, lesson.material.digest], sort_keys=True).encode())
+    for rows in (lesson.rows, lesson.held_out):
+        hasher.update(np.ascontiguousarray(rows).tobytes())
+        hasher.update(b"|")
     return hasher.hexdigest()
+
+
+def origin_of(settings: Training) -> str:
+    """A digest of what a training starts from besides the data: another model, a factory's file."""
+    return " ".join(state_of(path) for path in settings.reads())
 
 
 def teach(
@@ -85,7 +98,7 @@ def teach(
         settings: name the model to start from.
         context: the run.
         step: who asks, for messages.
-        folder: for checkpoints; see `workplace`.
+        folder: for checkpoints; see `Place`.
         recorder: writes down how each sample is learned.
 
     Raises:
@@ -111,7 +124,7 @@ def teach(
             device=device,
             validation=validation,
             recorder=recorder,
-            checkpoint=Checkpoint(folder, os.path.basename(folder)),
+            checkpoint=Checkpoint(folder, key_of_lesson(lesson, context.device)),
             progress=lambda _epoch, _epochs: tell(1),
         )
     except ValueError as error:
@@ -135,15 +148,70 @@ def network(lesson: Lesson, settings: Training, step: str) -> "torch.nn.Module":
     return build(lesson.spec, samples.inputs, target, seed=lesson.seed)
 
 
-def workplace(lesson: Lesson, context: Context) -> str:
-    """Where a training keeps what it needs to go on: the same folder for the same training, if it may be remembered."""
-    if context.checkpoints is None:
-        return context.new_folder()
-    folder = os.path.join(context.checkpoints, key_of_lesson(lesson, context.device))
-    if context.rerun:
-        shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder, exist_ok=True)
-    return folder
+class Place:
+    """A folder where trainings keep what they need to go on: the same for the same trainings, if it may be remembered.
+
+    Nobody else uses it meanwhile: a run at the same time that asks for the same gets a folder that is gone afterwards.
+    As a context manager it is removed afterwards, unless something went wrong.
+
+    Args:
+        step: who asks.
+        keys: of all that is kept: digests.
+        context: the run.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, step: str, keys: Sequence[str], context: Context) -> None:
+        self._lock = -1
+        name = f"{step}-{xxhash.xxh3_128_hexdigest(' '.join(keys).encode())}"
+        if context.checkpoints is not None:
+            self.path = os.path.join(context.checkpoints, name)
+            # As with every cache, one that cannot be used is done without.
+            with contextlib.suppress(OSError):
+                os.makedirs(self.path, exist_ok=True)
+                _sweep(context.checkpoints)
+                self._lock = _locked(self.path)
+        if self._lock < 0:
+            self.path = context.new_folder()
+        elif context.rerun:
+            for entry in os.scandir(self.path):
+                shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
+
+    def room(self, name: str) -> str:
+        """A folder in it."""
+        path = os.path.join(self.path, name)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        if kind is None:
+            shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+
+
+def _locked(path: str) -> int:
+    """A lock on a folder that lasts until it is closed, or the process ends; -1 if somebody else has it."""
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return -1
+    return lock
+
+
+def _sweep(folder: str) -> None:
+    """Remove trainings that nobody went on with for a month."""
+    for entry in os.scandir(folder):
+        with contextlib.suppress(OSError):
+            if KEPT.fullmatch(entry.name) and time.time() - entry.stat(follow_symlinks=False).st_mtime > MONTH:
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli.columns import Transform
@@ -55,6 +57,16 @@ class Material:
     causes: NDArray[np.object_]
     transform: Transform | None
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what a model takes, and of what it is to predict."""
+        hasher = xxhash.xxh3_128()
+        for array in (*self.arrays, self.goal.values):
+            # In blocks, for arrays may lie on disk.
+            for start in range(0, len(array), _AT_ONCE):
+                hasher.update(np.ascontiguousarray(array[start : start + _AT_ONCE]).tobytes())
+        return hasher.hexdigest()
 
     def samples(self, rows: Ints) -> "Samples":
         """What a model is shown of some samples, by position."""
@@ -107,7 +119,7 @@ def material_of(
         MissingExtraError: what reads or encodes the samples is not installed.
     """
     _check_model(settings, step)
-    goal = target_of(dataset, step, task)
+    goal = target_of(dataset, step, settings.task if task == "auto" else task)
     _check_size(goal, dataset, step)
     fields, transform = _taken_over(settings)
     want = "vector" if vectors else None
