@@ -30,6 +30,8 @@ def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> s
         return _trained(metrics)
     if step["name"] == "evaluate":
         return _judged_by(metrics)
+    if step["name"] == "apply":
+        return _applied(metrics)
     if columns:
         return _columns(columns, step)
     return None
@@ -84,6 +86,14 @@ def _figure(found: Mapping[str, Any]) -> str:
         return f"accuracy {found['accuracy']:.1%}, macro F1 {found['macro']['f1']:.1%} of {found['samples']:,}"
     r2 = found["r2"]
     return f"R2 {'-' if r2 is None else format(r2, '.3f')} of {found['samples']:,}"
+
+
+def _applied(metrics: Mapping[str, Any]) -> str | None:
+    if "dimensions" in metrics:
+        return f"vectors of {metrics['dimensions']:,} dimensions, in OUTPUT.features.parquet"
+    if "columns_after" in metrics:
+        return f"{metrics['columns_before']:,} columns became {metrics['columns_after']:,}"
+    return None
 
 
 def _columns(columns: Sequence[Mapping[str, Any]], step: Mapping[str, Any]) -> str:
