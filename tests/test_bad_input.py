@@ -30,7 +30,7 @@ def rows(tmp_path) -> Path:
 
 class TestCommandLine:
     def test_input_missing(self, refused):
-        assert "input" in refused("dedup")
+        assert "INPUT" in refused("dedup")
 
     def test_output_missing_names_the_ways_out(self, refused, pets):
         line = refused("dedup", pets)

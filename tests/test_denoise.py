@@ -105,7 +105,7 @@ class TestTables:
         arguments = ("--invalid", "none", *ONLY_INVALID, "--standardise", "zscore", "--label", "class")
         assert datadiet("denoise", people, tmp_path / "out.csv", *arguments).code == 0
         learned = json.loads((tmp_path / "out.csv.transform.json").read_text())
-        assert learned["datadiet_transform"] == 1
+        assert (learned["datadiet_transform"], [step["step"] for step in learned["steps"]]) == (2, ["denoise"])
         assert report(tmp_path / "out.csv")["artefacts"] == [".transform.json"]
         sizes = [line.split(",")[2] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
         values = np.array([float(cell) for cell in sizes if cell])
