@@ -203,6 +203,9 @@ def different(first, second):
 def count_steps(monkeypatch, fail=None):
     """A list that grows with each step of an optimiser; the step of a number is interrupted."""
     step, taken = Stepper.step, []
+    if fail is not None and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a shell starts what it runs in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def counted(*given):
         taken.append(1)

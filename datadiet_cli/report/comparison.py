@@ -31,6 +31,7 @@ Row = tuple[str, list[str]]
 def table(
     block: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]] | None = None,
+    inference: Mapping[str, Sequence[float]] | None = None,
     latency: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[str]:
     """Lines that show a comparison: figures by arm, and what the controls say.
@@ -38,6 +39,7 @@ def table(
     Args:
         block: as `compare` or `compare_models` gives it.
         seconds: of training by the clock, by arm, of each seed.
+        inference: of looking at all test samples, likewise.
         latency: by arm, for each size of batch, what `nn.cost.Latency.as_json` gives.
 
     Returns:
@@ -54,7 +56,7 @@ def table(
         values = [arms[name]["cost"].get(key) for name in names]
         if any(value is not None for value in values):
             rows.append((label, [_count(value, key) for value in values]))
-    rows.extend(_times(names, seconds or {}, latency or {}))
+    rows.extend(_times(names, seconds or {}, inference or {}, latency or {}))
     lines = [_line(*row) for row in rows]
     against = block["differences"]
     for name in names:
@@ -103,13 +105,15 @@ def _size(size: float) -> str:
 def _times(
     names: list[str],
     seconds: Mapping[str, Sequence[float]],
+    inference: Mapping[str, Sequence[float]],
     latency: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[Row]:
     """What was measured by the clock, if it was: means over seeds, medians over rounds."""
     rows: list[Row] = []
-    if seconds:
-        trained = [list(seconds.get(name, ())) for name in names]
-        rows.append(("seconds", [f"{sum(one) / len(one):,.1f}" if one else "-" for one in trained]))
+    for label, taken, digits in (("training s", seconds, 1), ("inference s", inference, 3)):
+        if taken:
+            each = [list(taken.get(name, ())) for name in names]
+            rows.append((label, [f"{sum(one) / len(one):,.{digits}f}" if one else "-" for one in each]))
     for batch in sorted({one["batch"] for measured in latency.values() for one in measured}):
         cells = []
         for name in names:

@@ -53,7 +53,8 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
         # The blank before a percent sign is none to break a line at.
         said = f"{PROTOCOLS.get(protocol, '')}{_verdict(block)}".replace(" %", "\N{NO-BREAK SPACE}%")
         lines += [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(said, WIDTH, break_long_words=False)]
-        lines += table(block, timings.get("training", {}).get(protocol), timings.get("latency"))
+        trained, asked = (timings.get(name, {}).get(protocol) for name in ("training", "inference"))
+        lines += table(block, trained, asked, timings.get("latency"))
     return lines
 
 

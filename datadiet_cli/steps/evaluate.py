@@ -37,7 +37,7 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
         return compared_models(dataset, settings, context)
     trial = trial_of(dataset, settings, context)
     blocks: dict[str, Any] = {}
-    timings: dict[str, Any] = {}
+    timings: dict[str, dict[str, Any]] = {"training": {}, "inference": {}}
     recipes: list[dict[str, Any]] = []
     notes = [*trial.notes, *trial.after.material.notes]
     judged = trial.before.test
@@ -54,7 +54,8 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
                 where = judged.dataset.source.path
                 raise InputError(f"{STEP}: {where}: the test samples tell no difference: {error}") from error
             notes += [note for note in (*told, *blocks[protocol]["notes"]) if note not in notes]
-            timings[protocol] = {arm.name: np.round(np.asarray(arm.seconds), 3).tolist() for arm in arms}
+            timings["training"][protocol] = {arm.name: np.round(np.asarray(arm.seconds), 3).tolist() for arm in arms}
+            timings["inference"][protocol] = {arm.name: np.round(np.asarray(arm.inference), 4).tolist() for arm in arms}
     first = blocks[protocols[0]]
     metrics = {
         "task": trial.before.material.goal.task,
@@ -67,6 +68,4 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     }
     verdicts = Verdicts.join([trial.after.material.unreadable(context)])
     figures = first["figures"]
-    return Outcome(
-        verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings={"training": timings}
-    )
+    return Outcome(verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings=timings)

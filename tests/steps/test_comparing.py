@@ -86,7 +86,7 @@ def test_the_table_is_narrow_and_has_every_arm(compared):
     lines = table(block, {one.name: one.seconds for one in arms})
     assert lines[0].split() == ["before", "after", "random", "cost"]
     assert [line[:16].strip() for line in lines[1:9]] == [
-        "accuracy", "macro F1", "worst class", "ROC-AUC", "samples", "bytes", "samples seen", "seconds",
+        "accuracy", "macro F1", "worst class", "ROC-AUC", "samples", "bytes", "samples seen", "training s",
     ]  # fmt: skip
     assert lines[5].split() == ["samples", "1,000", "600", "600", "1,000"]
     assert lines[6].split() == ["bytes", "2.0", "MB", "1.2", "MB", "1.2", "MB", "2.0", "MB"]

@@ -26,6 +26,7 @@ class Arm:
         name: ``after``, ``before``, ``random`` or ``cost``.
         probability: (S, n, K) float32 or float64 probabilities of the n test samples, or (S, n) predicted numbers.
         seconds: (S,) float64, of training by the clock; None for models that were given.
+        inference: (S,) float64, seconds by the clock for all test samples; None likewise.
         samples_seen: (S,) int64, samples that the training looked at, each as often as it did; None likewise.
         samples: how many there were to train on; None likewise.
         bytes: size of what there was to train on, on disk; None if it is not known.
@@ -41,6 +42,7 @@ class Arm:
     bytes: int | None = None
     epochs: int | None = None
     steps: int | None = None
+    inference: NDArray[np.float64] | None = None
 
     @property
     def seeds(self) -> int:

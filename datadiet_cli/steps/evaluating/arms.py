@@ -1,9 +1,10 @@
 """Train the reference model on what is compared, several times each, all by the same recipe."""
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,14 @@ class Plan:
     side: Side
     rows: Sequence[Ints]
     recipe: Recipe
+
+
+class Taught(NamedTuple):
+    """A training that is done: the model, what it says of the test samples, and the seconds that took by the clock."""
+
+    fitted: "Fitted"
+    said: NDArray[np.float64]
+    seconds: float
 
 
 def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -> tuple[list[Plan], list[str]]:
@@ -133,16 +142,18 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
     place = kept.enter_context(Place(STEP, [key_of_lesson(lesson, context.device) for lesson in lessons], context))
     sides = [plan.side for plan in plans for _ in plan.rows]
 
-    def run(numbers: "Sequence[int]") -> "list[tuple[Fitted, NDArray[np.float64]]]":
+    def run(numbers: "Sequence[int]") -> list[Taught]:
         done = []
         for number in numbers:
             lesson, side = lessons[number], sides[number]
             fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)))
-            done.append((fitted, predicted(fitted.model, side.test, side.rows, quiet)))
+            begun = time.perf_counter()
+            said = predicted(fitted.model, side.test, side.rows, quiet)
+            done.append(Taught(fitted, said, time.perf_counter() - begun))
         return done
 
     # One training takes one thread; several side by side take the cores, and none depends on another.
-    results: list[tuple[Fitted, NDArray[np.float64]]] = []
+    results: list[Taught] = []
     workers = max(context.engine.workers // settings.threads, 1)
     with Engine("threads" if workers > 1 else "serial", workers) as engine:
         for _, made in engine.map(run, range(len(lessons)), chunk=1, progress=tell):
@@ -155,15 +166,16 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
     return arms
 
 
-def _arm(plan: Plan, made: "Sequence[tuple[Fitted, NDArray[np.float64]]]") -> Arm:
+def _arm(plan: Plan, made: Sequence[Taught]) -> Arm:
     dataset = plan.side.material.dataset
     return Arm(
         name=plan.name,
-        probability=np.stack([said for _, said in made]),
-        seconds=np.array([fitted.seconds for fitted, _ in made]),
-        samples_seen=np.array([fitted.samples_seen for fitted, _ in made], dtype=np.int64),
+        probability=np.stack([one.said for one in made]),
+        seconds=np.array([one.fitted.seconds for one in made]),
+        inference=np.array([one.seconds for one in made]),
+        samples_seen=np.array([one.fitted.samples_seen for one in made], dtype=np.int64),
         samples=len(plan.rows[0]),
         bytes=int(dataset.bytes[plan.rows[0]].sum()),
-        epochs=made[0][0].epochs,
-        steps=made[0][0].steps,
+        epochs=made[0].fitted.epochs,
+        steps=made[0].fitted.steps,
     )

@@ -135,6 +135,8 @@ def _with_test(sides: tuple[Material, Material], settings: Evaluate, context: Co
     good = mine != NOWHERE
     good[good] = after.usable[mine[good]]
     notes = _told(division, own)
+    if made:
+        notes.append("what was chosen before has seen the test samples, which may flatter after; a test split has not")
     if good.all():
         other = Side(after, train, after, mine)
     else:
