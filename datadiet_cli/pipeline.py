@@ -23,6 +23,7 @@ from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
 from datadiet_cli.publishing import publish_beside, publish_dataset, publish_folder
 from datadiet_cli.report.build import (
+    ARTEFACTS,
     Report,
     artefacts_of,
     report_path,
@@ -32,9 +33,9 @@ from datadiet_cli.report.build import (
     write_report,
 )
 from datadiet_cli.report.verdicts import StepResult
-from datadiet_cli.request import Request, reading_of
+from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import key_of
-from datadiet_cli.running import Progress, compute
+from datadiet_cli.running import compute
 
 MODEL = ".model"
 """How the folder of a step ends that is OUTPUT where a model is what is made."""
@@ -84,7 +85,10 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
             return _as_before(request, dataset, state, earlier, progress)
         for place in (*request.intermediate, request.output):
             check_output(request.input, place, force=request.force or _ours(request))
-            for path in read:
+        # What stands beside an OUTPUT that is replaced goes with it.
+        beside = [request.output.rstrip("/") + ending for ending in ARTEFACTS]
+        for path in read:
+            for place in (*request.intermediate, request.output, *beside):
                 check_apart(path, place, path)
         _check_suffix(request)
         _check_beside(request)
@@ -185,7 +189,16 @@ def _ids_gone(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _ours(request: Request) -> bool:
-    return request.rerun and request.output is not None and os.path.exists(report_path(request.output))
+    """Whether OUTPUT is of an earlier run, and to be made again."""
+    if not request.rerun or request.output is None:
+        return False
+    if request.product != "report":
+        return os.path.exists(report_path(request.output))
+    try:
+        with open(request.output, "rb") as file:
+            return bool(json.load(file)["command"] == request.command)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _check_suffix(request: Request) -> None:

@@ -8,9 +8,7 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.publish import Stage
 from datadiet_cli.report.build import forget_report
-from datadiet_cli.request import Request
-
-Progress = Callable[[str, int], Callable[[int], None]]
+from datadiet_cli.request import Progress, Request
 
 
 def publish_dataset(request: Request, output: str, dataset: Dataset, progress: Progress) -> str:

@@ -1,7 +1,7 @@
 """What a run is asked for, and what it depends on."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,9 @@ from datadiet_cli.resume import key_of
 
 # What a decision does not depend on, though it is a common setting.
 _WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache"}
+
+Progress = Callable[[str, int], Callable[[int], None]]
+"""Announces work, by a label and its total; the function that it gives is told of items done."""
 
 
 @dataclass(frozen=True)

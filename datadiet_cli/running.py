@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -17,12 +16,10 @@ from datadiet_cli.encode.cache import TRAININGS, Cache, NoCache, cache_folder
 from datadiet_cli.engine import Engine
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.verdicts import StepResult
-from datadiet_cli.request import Request, reading_of
+from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import Memory
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes
-
-Progress = Callable[[str, int], Callable[[int], None]]
 
 
 def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, progress: Progress) -> list[StepResult]:

@@ -15,6 +15,11 @@ VERSION = 2
 JSON_ENDING, ARRAYS_ENDING = ".transform.json", ".transform.safetensors"
 
 
+def arrays_path(path: str) -> str:
+    """Where the arrays of a ``.transform.json`` stand."""
+    return path.removesuffix(JSON_ENDING) + ARRAYS_ENDING
+
+
 def transform_files(transforms: Sequence[Transform], kind: str) -> dict[str, bytes]:
     """The files, by the ends of their names; none without a transform.
 
@@ -65,7 +70,7 @@ def read_transforms(path: str) -> tuple[list[Transform], str]:
         raise InputError(f"{path}: is no transform; name the .transform.json beside an OUTPUT") from error
     if version != VERSION:
         raise InputError(f"{path}: is a transform of another version; make it anew")
-    arrays = _arrays(path.removesuffix(JSON_ENDING) + ARRAYS_ENDING) if with_arrays else {}
+    arrays = _arrays(arrays_path(path)) if with_arrays else {}
     found = []
     for number in range(len(names)):
         own = {name: values for name, values in arrays.items() if name.startswith(f"{number}.")}

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from datadiet_cli.config.load import load_common
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
-from datadiet_cli.encode.cache import Cache
+from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ExitCode, OutputError
 from datadiet_cli.report.terminal import printable, progress_bars, say
-from datadiet_cli.request import reading_of
+from datadiet_cli.request import Request, reading_of
 from datadiet_cli.steps.context import Context
 
 STEP = "predict"
@@ -55,10 +55,11 @@ def predict(
     from datadiet_cli.steps.teaching.using import predictions
 
     dataset = open_dataset(input, reading_of(common))
+    request = Request("predict", input, None, common, [], environment=dict(os.environ))
     with (
         progress_bars(quiet=quiet) as progress,
         Engine(common.engine, common.workers) as engine,
-        Cache(dict(os.environ)) as cache,
+        Cache(request.environment) if request.remembers else NoCache() as cache,
     ):
         context = Context(
             engine, common.seed, common.device, common.max_pixels, progress, cache=cache, reading=reading_of(common)

@@ -5,6 +5,7 @@ import os
 from pydantic import Field
 
 from datadiet_cli.config.base import Settings
+from datadiet_cli.transformfile import arrays_path
 
 
 class Apply(Settings):
@@ -15,5 +16,5 @@ class Apply(Settings):
 
     def reads(self) -> list[str]:
         """Paths besides INPUT that a decision depends on."""
-        arrays = self.transform.removesuffix(".json") + ".safetensors"
+        arrays = arrays_path(self.transform)
         return [self.transform, *([arrays] if os.path.exists(arrays) else [])]

@@ -80,13 +80,15 @@ class ChangedTable(TableFile):
         """
         sizes = self.base.record_bytes()[self._sources]
         gone = [name for name in self.growth.without if name in self.base.columns]
-        for name, sign in [*((name, -1) for name in gone), *((name, 1) for name in self.growth.columns)]:
-            overhead = self.base.overhead(name)
-            if overhead is None:
-                return (sizes * len(self.columns) // max(len(self.base.columns), 1)).astype(np.int64)
-            texts = self.base.texts([name]).to_series() if sign < 0 else self.texts([name]).to_series()
-            lengths = texts.str.len_bytes().fill_null(0).to_numpy().astype(np.int64) + overhead
-            sizes = sizes + sign * (lengths[self._sources] if sign < 0 else lengths)
+        new = list(self.growth.columns)
+        if any(self.base.overhead(name) is None for name in (*gone, *new)):
+            return (sizes * len(self.columns) // max(len(self.base.columns), 1)).astype(np.int64)
+        # One reading for all columns of a side: each parses the whole file.
+        for table, names, sign in ((self.base, gone, -1), (self, new, 1)):
+            for column in table.texts(names).get_columns() if names else ():
+                lengths = column.str.len_bytes().fill_null(0).to_numpy().astype(np.int64)
+                lengths = lengths + (self.base.overhead(column.name) or 0)
+                sizes = sizes + sign * (lengths[self._sources] if sign < 0 else lengths)
         return np.maximum(sizes, 0)
 
     def keys(self, columns: Sequence[str] | None = None) -> NDArray[np.uint64]:

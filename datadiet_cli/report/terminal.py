@@ -52,11 +52,11 @@ def summary(document: Mapping[str, Any]) -> str:
     """One screen about a run: what went in, what each step took, what came out, and every gate."""
     before, after, figures = document["input"], document["output"], document["figures"]
     lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
-    told = [step for step in document["steps"] if step["name"] != "open" or step["verdicts"]]
-    width = max([10, *(len(step["name"]) for step in told)])
-    for step in told:
-        lines.append(f"  {step['name']:<{width}} {_step(step, document)}")
-        timings = document["run"]["steps"][document["steps"].index(step)].get("timings", {})
+    told = [(i, step) for i, step in enumerate(document["steps"]) if step["name"] != "open" or step["verdicts"]]
+    width = max([10, *(len(step["name"]) for _, step in told)])
+    for number, step in told:
+        lines.append(f"  {step['name']:<{width}} {_step(number, step, document)}")
+        timings = document["run"]["steps"][number].get("timings", {})
         lines.extend(f"    {printable(line)}" for line in details(step, timings))
         lost = step["metrics"].get("against_unreadable")
         if lost:
@@ -112,8 +112,7 @@ def _ending(document: Mapping[str, Any]) -> str:
     return f"nothing was written; {count} would remain"
 
 
-def _step(step: Mapping[str, Any], document: Mapping[str, Any]) -> str:
-    number = document["steps"].index(step)
+def _step(number: int, step: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     said = headline(step, [column for column in document["columns"] if column["step_number"] == number])
     parts = [] if said is None else [printable(said)]
     for action, reasons in step["verdicts"].items():
