@@ -117,7 +117,9 @@ def _in_spreads(values: Floats) -> Floats:
     # Halved where a difference might overflow.
     scale = 0.5 if np.abs(finite).max() > largest / 4 else 1.0
     middle = 2 * float(np.median(finite / 2))
-    away = np.clip(values, -largest, largest) * scale - middle * scale
+    # An infinite cell, beside a large middle, is no farther off than the largest number.
+    with np.errstate(over="ignore"):
+        away = np.clip(np.clip(values, -largest, largest) * scale - middle * scale, -largest, largest)
     apart = np.abs(away[np.isfinite(values) & (away != 0)])
     spread = float(np.median(apart / 2)) * 2 if len(apart) else 1.0
     with np.errstate(over="ignore"):
