@@ -11,7 +11,6 @@ mrmr-selection is installed into an environment of its own; --no-peers leaves it
 
 import argparse
 import csv
-import importlib
 import json
 import subprocess
 import sys
@@ -35,10 +34,9 @@ from threadpoolctl import threadpool_limits
 
 from datadiet_cli.methods.selection.base import Columns, Target
 from datadiet_cli.methods.selection.filters import FILTERS
+from datadiet_cli.methods.selection.wrappers import WRAPPERS
 
 Chooser = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-REGISTRIES = (("wrappers", "WRAPPERS"),)
-"""Modules of methods besides filters that rank columns, and the names of their registries."""
 TABLES = {"breast cancer": (load_breast_cancer, 5), "digits": (load_digits, 12), "wine": (load_wine, 3)}
 PEER = """
 import json, sys, time, warnings
@@ -121,12 +119,7 @@ def mrmr_selection(home: Path) -> Chooser:
 
 
 def methods(peers: Path | None, only: list[str] | None) -> dict[str, Chooser]:
-    registry = dict(FILTERS)
-    for module, name in REGISTRIES:
-        try:
-            registry |= getattr(importlib.import_module(f"datadiet_cli.methods.selection.{module}"), name)
-        except ModuleNotFoundError as error:
-            print(f"  left out: {error}", file=sys.stderr)
+    registry = FILTERS | WRAPPERS
     every = {name: ours(rank) for name, rank in registry.items() if name not in ("constant", "missing")}
     every |= sklearn_selectors()
     if peers:

@@ -152,3 +152,6 @@ def test_settings_without_effect_are_named(things, tmp_path, datadiet: Cli):
                    "3", "--budget", "5"))  # fmt: skip
     assert ran.code == 0
     assert "budget, folds have no effect on method anova" in ran.err
+    ran = datadiet("select-features", things, tmp_path / "c.csv", *flags("--method", "collinearity", "--keep", "2",
+                   "--max-correlation", "70%"))  # fmt: skip
+    assert (ran.code, "no effect" in ran.err) == (0, False), "it says which columns go first"

@@ -4,10 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from datadiet_cli.config.base import Settings
+from datadiet_cli.config.base import Names, Settings
 from datadiet_cli.config.pairs import Size
-
-Names = Annotated[list[str], Field(min_length=1)] | None
 
 
 class Balance(Settings):

@@ -102,6 +102,8 @@ def _pattern(value: str) -> str:
 
 
 Encoding = Annotated[str, AfterValidator(_encoding)]
+Names = Annotated[list[str], Field(min_length=1)] | None
+"""Names of columns, or of other things; None for those that a command takes by itself."""
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 

@@ -1,13 +1,11 @@
 """The settings of `denoise`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from datadiet_cli.config.base import Settings, Share
+from datadiet_cli.config.base import Names, Settings, Share
 from datadiet_cli.config.pairs import Allowed, Limits, Ranges
-
-Names = Annotated[list[str], Field(min_length=1)] | None
 
 Detector = Literal[
     "auto",

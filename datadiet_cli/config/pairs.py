@@ -149,14 +149,13 @@ KEEP = re.compile(rf"auto|[1-9][0-9]{{0,8}}|{PERCENTAGE}")
 def keep(value: object) -> object:
     """Read how much stays; a whole number of a file is a number of things."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not KEEP.fullmatch(text) or (text.endswith("%") and not 0 < kept_share(text) <= 1):
+    if (
+        not isinstance(text, str)
+        or not KEEP.fullmatch(text)
+        or (text.endswith("%") and not 0 < parse_percentage(text) <= 1)
+    ):
         raise ValueError(f"must be auto, a number such as 20, or a percentage such as 30%, not {shown(value)}")
     return text
-
-
-def kept_share(text: str) -> float:
-    """The share that a percentage of `Keep` stands for."""
-    return parse_percentage(text)
 
 
 Keep = Annotated[

@@ -1,13 +1,12 @@
 """The settings of `select-features`."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from datadiet_cli.config.base import Settings, Share
+from datadiet_cli.config.base import Names, Settings, Share
 from datadiet_cli.config.pairs import Keep
 
-Names = Annotated[list[str], Field(min_length=1)] | None
 FeatureMethod = Literal[
     "variance", "missing", "constant", "pearson", "spearman", "mutual-information", "anova", "chi2", "relief", "mrmr",
     "collinearity", "rfe", "permutation", "l1", "forest", "boruta", "pca", "lda", "random-projection",

@@ -4,12 +4,19 @@ from typing import Literal
 
 from pydantic import Field
 
+from datadiet_cli.config.base import Share
 from datadiet_cli.config.training import Training
 
 
 class Train(Training):
     """Which model is trained, how, and what is written down of it."""
 
+    patience: int | None = Field(
+        None, ge=1, description="Stop when the validation loss has not fallen for so many epochs; never if not given."
+    )
+    validation: Share = Field(
+        0.1, description="Share of the training data held out for patience where there is no validation split."
+    )
     models: int = Field(1, ge=1, le=1000, description="Trainings, each with a seed of its own; the first is the model.")
     record: Literal["batch", "epoch", "none"] = Field(
         "batch",

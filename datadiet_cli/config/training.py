@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from datadiet_cli.config.base import Settings, Share
+from datadiet_cli.config.base import Names, Settings
 
 MODELS = ("linear", "mlp", "small-cnn", "resnet8", "resnet20", "text", "audio", "joined")
 """The models there are; each is built by `nn.models`."""
-Names = Annotated[list[str], Field(min_length=1)] | None
 
 
 class Training(Settings):
@@ -50,12 +49,6 @@ class Training(Settings):
     image_size: int = Field(32, ge=8, le=512, description="Pixels a side that pictures are brought to.")
     encoder: str = Field("auto", description="What turns files and texts into vectors for linear and mlp.")
     columns: Names = Field(None, description="Columns to learn from; all but label, split and id if not given.")
-    patience: int | None = Field(
-        None, ge=1, description="Stop when the validation loss has not fallen for so many epochs; never if not given."
-    )
-    validation: Share = Field(
-        0.1, description="Share of the training data held out for patience where there is no validation split."
-    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 for convolutions where the processor has it, else float32."
     )
@@ -76,5 +69,8 @@ def source_of(factory: str) -> str | None:
     here = f"{module}.py"
     if "." not in module and os.path.isfile(here):
         return here
-    found = importlib.util.find_spec(module) if module.isidentifier() else None
+    try:
+        found = importlib.util.find_spec(module) if module.isidentifier() else None
+    except ValueError:  # a module without a file, such as __main__
+        return None
     return found.origin if found is not None and found.has_location else None

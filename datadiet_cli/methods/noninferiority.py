@@ -141,7 +141,7 @@ def percent(confidence: float) -> str:
 def _words(seen: Crossed, margin: float, seeds: int, samples: int, unit: Unit) -> str:
     """Say what is proved; bounds are rounded to the side that claims less."""
     bound, sure = -seen.least, percent(seen.confidence)
-    if bound <= 0 and bound <= margin:
+    if bound <= 0:
         gained, least = amount(seen.mean, unit), _rounded(-bound, unit, up=False)
         more = f"; {gained} gained on average, {least} at least" if least != amount(0, unit) else ""
         return f"nothing lost ({sure}){more}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, DatadietError
 
 if TYPE_CHECKING:
     import torch
@@ -190,3 +190,23 @@ def deterministic(device: "torch.device") -> Iterator[None]:
     """The part of `computing` that is about CUDA, for whoever only predicts; on a CPU there is nothing to set."""
     with _DETERMINISTIC.held(1) if device.type == "cuda" else contextlib.nullcontext():
         yield
+
+
+@contextlib.contextmanager
+def memory_in_words(words: str) -> Iterator[None]:
+    """Say in words that memory ran out.
+
+    Raises:
+        DatadietError: it did.
+    """
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError):
+        raise DatadietError(words) from None
+    except RuntimeError as error:
+        # The allocator of the CPU has no class of its own.
+        if "can't allocate memory" not in str(error):
+            raise
+        raise DatadietError(words) from None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from datadiet_cli.nn.batches import Samples
-from datadiet_cli.nn.device import deterministic, to_device
+from datadiet_cli.nn.device import deterministic, memory_in_words, to_device
 
 Function = Callable[..., torch.Tensor]
 
@@ -123,7 +123,8 @@ def _whole(
         # The width is asked of a sample of zeros: there is no other.
         blank = [tensor.new_zeros((1, *tensor.shape[1:])) for tensor in inputs]
         return _whole(model, function, blank, device, 1, precision)[:0]
-    with deterministic(device):
+    words = "there is not enough memory to predict; take a machine with more, or a smaller model"
+    with memory_in_words(words), deterministic(device):
         found = [out.cpu().numpy() for _, out in outputs(function, inputs, device, batch, precision)]
     return np.concatenate(found)
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from datadiet_cli.errors import DatadietError
 from datadiet_cli.nn import augment
 from datadiet_cli.nn.batches import Samples
 from datadiet_cli.nn.checkpoint import Checkpoint
-from datadiet_cli.nn.device import computing
+from datadiet_cli.nn.device import computing, memory_in_words
 from datadiet_cli.nn.models.parts import seeded
 from datadiet_cli.nn.optimising import head_of
 from datadiet_cli.nn.passes import History, Run, draws_from_shared
@@ -92,7 +91,12 @@ def fit(
     """
     _check(samples, recipe, seed, validation)
     counts = None if weights is None else _scaled(weights, len(samples))
-    with _memory_in_words(), computing(device, recipe.threads), _own_stream(model, device), _frozen(model, recipe):
+    with (
+        memory_in_words("there is not enough memory to train; lower --batch-size, or take a smaller model"),
+        computing(device, recipe.threads),
+        _own_stream(model, device),
+        _frozen(model, recipe),
+    ):
         try:
             run = Run(model, samples, recipe, seed, device, validation, recorder, counts)
             resumed = run.resume(checkpoint)
@@ -163,17 +167,3 @@ def _own_stream(model: nn.Module, device: torch.device) -> Iterator[None]:
     # Nobody builds or trains with the same stream meanwhile.
     with seeded(0), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
-
-
-@contextlib.contextmanager
-def _memory_in_words() -> Iterator[None]:
-    words = "there is not enough memory to train; lower --batch-size, or take a smaller model"
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError):
-        raise DatadietError(words) from None
-    except RuntimeError as error:
-        # The allocator of the CPU has no class of its own.
-        if "can't allocate memory" not in str(error):
-            raise
-        raise DatadietError(words) from None

@@ -73,7 +73,6 @@ def divide(
         InputError: no sample is left to learn from, or samples of one class only.
     """
     able = np.ones(len(dataset), dtype=bool) if usable is None else usable
-    keys = sample_keys(dataset) if keys is None else keys
     notes = _left_out(dataset, goal, able)
     takes = goal.known & able
     kind = np.array([_kind(name) for name in dataset.split_names] + [0])[dataset.splits]
@@ -81,6 +80,8 @@ def divide(
     for share, part, word in ((test or 0.0, testing, "test"), (validation, validating, "validation")):
         if len(part) or not share or not len(train):
             continue
+        # Only now: they take a look at every cell of a table.
+        keys = sample_keys(dataset) if keys is None else keys
         drawn = _draw(keys, goal, train, share, f"{word} {seed}")
         notes.append(
             f"{word}: there is no such split; {len(drawn):,} of {len(train):,} training samples are held out, "

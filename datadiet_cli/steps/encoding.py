@@ -171,7 +171,8 @@ def _by_fitted(
 def _learned(items: Documents, fit: Bools, context: Context) -> "FittedTexts":
     """Learn from different texts, chosen and put in order by what they say."""
     from datadiet_cli.encode.texts import digest_texts, taken
-    from datadiet_cli.encode.vectors.fitted_texts import LEARN, FittedTexts
+    from datadiet_cli.encode.vectors.classical_texts import LEARN
+    from datadiet_cli.encode.vectors.fitted_texts import FittedTexts
     from datadiet_cli.encode.vectors.texts import AT_ONCE, read_texts
 
     codec = context.reading.table.encoding

@@ -19,7 +19,6 @@ from datadiet_cli.steps.evaluating.gating import brakes_of
 from datadiet_cli.steps.evaluating.models import compared_models
 from datadiet_cli.steps.evaluating.trial import STEP, trial_of
 from datadiet_cli.steps.teaching.lessons import resumable
-from datadiet_cli.steps.teaching.material import spec_of
 
 REASONS = {"unreadable": "the content cannot be read"}
 
@@ -45,8 +44,9 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     with ExitStack() as kept, resumable(context):
         for protocol in protocols:
             plans, told = planned(trial, settings, protocol, context)
+            model = plans[0].spec.model
             recipes.append(plans[0].recipe.as_json())
-            arms = trained(plans, trial, settings, context, kept)
+            arms = trained(plans, settings, context, kept)
             try:
                 values = judged.goal.values[trial.before.rows]
                 blocks[protocol] = compare(arms, values, trial.classes, settings, context.seed)
@@ -59,7 +59,7 @@ def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     first = blocks[protocols[0]]
     metrics = {
         "task": trial.before.material.goal.task,
-        "model": spec_of(trial.after.material, settings, trial.classes, STEP).model,
+        "model": model,
         "recipe": recipes[0],
         "test_samples": len(trial.before.rows),
         "leaked": trial.leaked,

@@ -50,7 +50,7 @@ class Leaks:
         exact: the number of exact copies.
         near: the number of near-duplicates that are no exact copies.
         natural: the number of test rows that equal a training row no more often than rows of this table do anyway.
-            They are no leaks: a gate counts `exact` and `near`.
+            They are no leaks.
         expected: test rows that would equal a training row if both were drawn alike; 0 for files.
         test_rows: (k,) int64, ascending rows of the test dataset's source: of leaks and of natural ones.
         witness_rows: (k,) int64, for each the row in the training dataset's source that it is a copy of.

@@ -7,6 +7,7 @@ split is looked at once, at the end.
 import json
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from datadiet_cli.config.train import Train
@@ -51,6 +52,7 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(division.train), context.device, STEP)
+    recipe = replace(recipe, patience=settings.patience)
     origin = origin_of(settings)
     lessons = [
         Lesson(

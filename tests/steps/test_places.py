@@ -63,3 +63,10 @@ def test_a_folder_that_cannot_be_used_is_done_without(context, tmp_path):
     (tmp_path / "kept").write_text("a file")
     with Place("train", ["a"], context) as place:
         assert os.path.isdir(place.path)
+
+
+def test_what_is_gone_on_with_after_a_month_is_not_swept(context):
+    path = os.path.dirname(interrupted(context))
+    os.utime(path, (0, os.stat(path).st_mtime - 2 * MONTH))
+    with Place("train", ["a"], context) as place:
+        assert place.path == path

@@ -1,13 +1,14 @@
 """What a text looks like, in numbers made by hand: its runs of characters, by latent semantic analysis."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIMILARITY = 0.95
 DIMENSIONS = 256
-_BUCKETS = 1 << 18
+BUCKETS = 1 << 18
 LEARN = 8192
 _AT_ONCE = 2048
 
@@ -39,12 +40,10 @@ def text_vectors(
         (n, d) float32, d at most `dimensions`; zeros for a text of less than two characters.
     """
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from threadpoolctl import threadpool_limits
 
-    runs = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 5), n_features=_BUCKETS, lowercase=False, norm=None, alternate_sign=False
-    )
+    runs = hashing()
     if learn is None:
         learn = np.sort(np.random.default_rng(seed).choice(n, min(n, LEARN), replace=False)).astype(np.int64)
     sample = learn[:LEARN]
@@ -68,3 +67,12 @@ def text_vectors(
             vectors[positions] = few.transform(part)
             progress(len(positions))
     return vectors
+
+
+def hashing() -> Any:
+    """What counts the runs of two to five characters of texts, in `BUCKETS` numbers; it learns nothing."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), n_features=BUCKETS, lowercase=False, norm=None, alternate_sign=False
+    )

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DIMENSIONS = 256
-LEARN = 8192
-"""Texts to learn from at most."""
-_BUCKETS = 1 << 18
+from datadiet_cli.encode.vectors.classical_texts import BUCKETS, DIMENSIONS, LEARN, hashing
+
 _USED = 1 << 14
 """Runs that count, at most: those that most texts have. The directions take 4 bytes for each and dimension."""
 _ARRAYS = ("used", "weights", "directions")
@@ -50,9 +48,9 @@ class FittedTexts:
         from sklearn.decomposition import TruncatedSVD
         from threadpoolctl import threadpool_limits
 
-        counts = _runs(texts[:LEARN])
-        frequency = np.bincount(counts.indices, minlength=_BUCKETS)
-        order = np.lexsort((np.arange(_BUCKETS), -frequency))
+        counts = hashing().transform(texts[:LEARN])
+        frequency = np.bincount(counts.indices, minlength=BUCKETS)
+        order = np.lexsort((np.arange(BUCKETS), -frequency))
         used = np.sort(order[: min(_USED, int((frequency > 1).sum()))])
         d = min(DIMENSIONS, counts.shape[0] - 1, len(used) - 1)
         if d < 2:
@@ -72,7 +70,7 @@ class FittedTexts:
 
         A text's vector depends on no other text: sparse products add up row by row.
         """
-        weighted = self._weighted(_runs(texts))
+        weighted = self._weighted(hashing().transform(texts))
         made = weighted @ self.directions if self.directions.shape[1] else weighted.toarray()
         return np.asarray(made, dtype=np.float32)
 
@@ -94,7 +92,7 @@ class FittedTexts:
         shapes = used.ndim == weights.ndim == 1 and directions.ndim == 2
         if not shapes or not len(used) == len(weights) == len(directions) > 0:
             raise ValueError("the arrays of the texts do not go together")
-        if used.min() < 0 or used.max() >= _BUCKETS:
+        if used.min() < 0 or used.max() >= BUCKETS:
             raise ValueError("there are no such runs of characters")
         return cls(used.astype(np.int64), weights.astype(np.float32), directions.astype(np.float32))
 
@@ -107,13 +105,3 @@ class FittedTexts:
         some.data += 1
         some.data *= self.weights[some.indices]
         return normalize(some, copy=False)
-
-
-def _runs(texts: Sequence[str]) -> Any:
-    """(k, 2^18) sparse counts of hashed runs."""
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    hashing = HashingVectorizer(
-        analyzer="char_wb", ngram_range=(2, 5), n_features=_BUCKETS, lowercase=False, norm=None, alternate_sign=False
-    )
-    return hashing.transform(texts)

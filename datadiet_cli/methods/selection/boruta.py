@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datadiet_cli.methods.selection.base import Bools, Columns, Floats, Ints, Ranking, Target
-from datadiet_cli.methods.selection.forest import by_column, ranked
+from datadiet_cli.methods.selection.forest import by_column, instead
 from datadiet_cli.methods.selection.order import Ordered, ordered, unranked
 from datadiet_cli.methods.selection.trees import Material, grow, seconds
 
@@ -61,8 +61,7 @@ def boruta(
     material = Material.of(problem)
     if TREES * seconds(len(material.x), 2 * material.x.shape[1], DEPTH) * FEWEST > budget:
         note = f"boruta: fewer than {FEWEST} rounds fit into {budget:g} s, so columns are ranked by method forest"
-        fallback = ranked(problem, material, seed, workers, budget)
-        return problem.back(Ranking(fallback.score, fallback.rank, fallback.unit, notes=(note, *fallback.notes)))
+        return instead(problem, material, seed, workers, budget, note)
     return problem.back(_judged(problem, _rounds(material, seed, workers, budget), budget))
 
 

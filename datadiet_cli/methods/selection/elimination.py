@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target
+from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target, ranks
 from datadiet_cli.methods.selection.design import Design
 from datadiet_cli.methods.selection.folding import subsample
-from datadiet_cli.methods.selection.forest import ranked
+from datadiet_cli.methods.selection.forest import instead
 from datadiet_cli.methods.selection.linear import Aim, column_norms, ridge
 from datadiet_cli.methods.selection.order import Ordered, ordered, unranked
 from datadiet_cli.methods.selection.trees import Material
@@ -37,7 +37,7 @@ def rfe(
         keep: a number of columns that a round ends at.
         threshold: not used.
         seed: of the rows that are taken where all are too many.
-        workers: not used.
+        workers: threads, of `forest`.
         budget: seconds, by estimate; fewer rows are taken when all would take longer, and when 500 do, the ranking is
             that of `forest`.
 
@@ -55,8 +55,7 @@ def rfe(
     afford = int(budget / _seconds(problem, width))
     if afford < min(n, _FEWEST_ROWS):
         note = f"rfe: {_FEWEST_ROWS} rows do not fit into {budget:g} s, so columns are ranked by method forest"
-        fallback = ranked(problem, Material.of(problem), seed, workers, budget)
-        return problem.back(Ranking(fallback.score, fallback.rank, fallback.unit, notes=(note, *fallback.notes)))
+        return instead(problem, Material.of(problem), seed, workers, budget, note)
     rows = subsample(problem.target, afford, seed)
     notes = (f"rfe: {len(rows)} of {n} rows, to stay within {budget:g} s",) if len(rows) < n else ()
     from threadpoolctl import threadpool_limits
@@ -64,9 +63,7 @@ def rfe(
     with threadpool_limits(1):
         x = design.matrix(problem.columns.rows(rows))
         score = _eliminated(x, Aim.of(problem.target.rows(rows)), design.owner, problem.columns.count, keep)
-    rank = np.empty(len(score), dtype=np.int64)
-    rank[np.argsort(-score, kind="stable")] = np.arange(1, len(score) + 1)
-    return problem.back(Ranking(score, rank, UNIT, notes=notes))
+    return problem.back(Ranking(score, ranks(score), UNIT, notes=notes))
 
 
 def _seconds(problem: Ordered, width: int) -> float:

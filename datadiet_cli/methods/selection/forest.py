@@ -1,5 +1,7 @@
 """Rank columns by what they add to a forest, over what their shuffled copies add."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from datadiet_cli.methods.selection.base import Columns, Floats, Ranking, Target, ranks
@@ -62,6 +64,12 @@ def ranked(problem: Ordered, material: Material, seed: int, workers: int, budget
     score = (total[:p] - total[p:]) / trees
     notes = (f"forest: {trees} instead of {TREES} trees, to stay within {budget:g} s",) if trees < TREES else ()
     return Ranking(score, ranks(score), UNIT, notes=notes)
+
+
+def instead(problem: Ordered, material: Material, seed: int, workers: int, budget: float, why: str) -> Ranking:
+    """The ranking of `forest` where another method is too dear, with a note that says so."""
+    found = ranked(problem, material, seed, workers, budget)
+    return problem.back(replace(found, notes=(why, *found.notes)))
 
 
 def by_column(importance: Floats, material: Material) -> Floats:

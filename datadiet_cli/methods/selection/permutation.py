@@ -3,7 +3,7 @@
 import numpy as np
 
 from datadiet_cli.methods.selection.base import Columns, Floats, Ints, Ranking, Target, ranks
-from datadiet_cli.methods.selection.forest import ranked
+from datadiet_cli.methods.selection.forest import instead
 from datadiet_cli.methods.selection.order import ordered, unranked
 from datadiet_cli.methods.selection.trees import Material, Singles, Tree, grow, seconds
 
@@ -56,8 +56,7 @@ def permutation(
     trees = min(TREES, int(budget / each))
     if trees < FEWEST:
         note = f"permutation: fewer than {FEWEST} trees fit into {budget:g} s, so columns are ranked by method forest"
-        fallback = ranked(problem, material, seed, workers, budget)
-        return problem.back(Ranking(fallback.score, fallback.rank, fallback.unit, notes=(note, *fallback.notes)))
+        return instead(problem, material, seed, workers, budget, note)
     notes = (f"permutation: {trees} instead of {TREES} trees, to stay within {budget:g} s",) if trees < TREES else ()
     rng = np.random.default_rng([seed, material.columns])
     seeds = rng.integers(1 << 62, size=trees)

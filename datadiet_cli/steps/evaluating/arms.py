@@ -13,6 +13,7 @@ from datadiet_cli.config.evaluate import Evaluate
 from datadiet_cli.engine import Engine
 from datadiet_cli.methods.targets import apportion
 from datadiet_cli.nn.recipe import Recipe
+from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.comparing.arms import Arm
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.trial import STEP, Side, Trial
@@ -37,12 +38,14 @@ class Plan:
     Attributes:
         name: ``after``, ``before``, ``random`` or ``cost``.
         side: where the samples come from.
+        spec: the model.
         rows: for each seed the positions to learn from.
         recipe: how.
     """
 
     name: str
     side: Side
+    spec: Spec
     rows: Sequence[Ints]
     recipe: Recipe
 
@@ -64,38 +67,37 @@ def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -
         protocol: ``epochs``: as many passes over each dataset; ``iterations``: as many steps as `before` takes.
         context: the run.
     """
+    from datadiet_cli.nn.optimising import plan
+
     seeds, notes = settings.seeds, []
     n_after, n_before = len(trial.after.train), len(trial.before.train)
-    recipes = {}
-    for name, side in (("after", trial.after), ("before", trial.before)):
-        spec = spec_of(side.material, settings, trial.classes, STEP)
-        recipes[name] = recipe_of(settings, spec, n_before, context.device, STEP)
-    after, before = recipes["after"], recipes["before"]
+    models = [spec_of(side.material, settings, trial.classes, STEP) for side in (trial.after, trial.before)]
+    after, before = (recipe_of(settings, spec, n_before, context.device, STEP) for spec in models)
     if protocol == "iterations":
-        steps = before.epochs * _steps(n_before, before.batch_size)
+        steps = plan(before, n_before).steps
         after, before = replace(after, iterations=steps), replace(before, iterations=steps)
     plans = [
-        Plan("after", trial.after, [trial.after.train] * seeds, after),
-        Plan("before", trial.before, [trial.before.train] * seeds, before),
+        Plan("after", trial.after, models[0], [trial.after.train] * seeds, after),
+        Plan("before", trial.before, models[1], [trial.before.train] * seeds, before),
     ]
     fewer = n_after < n_before
     if "random" in settings.controls and fewer:
         drawn = [_random(trial.before, n_after, seed_of(context.seed, _FIRST_SEED + i)) for i in range(seeds)]
-        plans.append(Plan("random", trial.before, drawn, replace(before)))
+        plans.append(Plan("random", trial.before, models[1], drawn, before))
     if "cost" in settings.controls and fewer and protocol == "epochs":
-        steps = after.epochs * _steps(n_after, after.batch_size)
-        plans.append(Plan("cost", trial.before, [trial.before.train] * seeds, replace(before, iterations=steps)))
+        steps = plan(after, n_after).steps
+        plans.append(
+            Plan("cost", trial.before, models[1], [trial.before.train] * seeds, replace(before, iterations=steps))
+        )
+    if settings.controls == ["cost"] and fewer and protocol == "iterations":
+        notes.append("no control cost: all arms are trained for as many steps")
     if not fewer and settings.controls != ["none"]:
         notes.append("no controls: after has no fewer samples than before")
     return plans, notes
 
 
-def _steps(n: int, batch_size: int) -> int:
-    return -(-n // batch_size)
-
-
 def _random(side: Side, size: int, seed: int) -> Ints:
-    """Random samples, of each class its share; at least one of each as far as that goes."""
+    """Random samples, of each class its share to the nearest sample; a very rare class may have none."""
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(side.train)
     goal = side.material.goal
@@ -110,7 +112,7 @@ def _random(side: Side, size: int, seed: int) -> Ints:
     return np.sort(chosen)
 
 
-def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Context, kept: ExitStack) -> list[Arm]:
+def trained(plans: Sequence[Plan], settings: Evaluate, context: Context, kept: ExitStack) -> list[Arm]:
     """Train all of a comparison, side by side, and ask each model about the test samples.
 
     Trainings that came to an end are remembered until all have, so that an interrupted comparison loses only those
@@ -118,8 +120,7 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
 
     Args:
         plans: what is trained.
-        trial: what is compared.
-        settings: name the model.
+        settings: name the model to start from.
         context: the run.
         kept: holds on to the checkpoints until all is done.
 
@@ -129,14 +130,16 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
     Raises:
         ConfigError, InputError, DatadietError: as `teach`.
     """
+    from datadiet_cli.nn.device import computing, device_of
+
+    device = device_of(context.device)
     lessons: list[Lesson] = []
     origin = origin_of(settings)
     for plan in plans:
-        spec = spec_of(plan.side.material, settings, trial.classes, STEP)
         none = np.empty(0, dtype=np.int64)
         for i, rows in enumerate(plan.rows):
             seed = seed_of(context.seed, _FIRST_SEED + i)
-            lessons.append(Lesson(spec, plan.recipe, plan.side.material, rows, none, seed, "", origin))
+            lessons.append(Lesson(plan.spec, plan.recipe, plan.side.material, rows, none, seed, "", origin))
     tell = context.progress("training", len(lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
     place = kept.enter_context(Place(STEP, [key_of_lesson(lesson, context.device) for lesson in lessons], context))
@@ -146,9 +149,11 @@ def trained(plans: Sequence[Plan], trial: Trial, settings: Evaluate, context: Co
         done = []
         for number in numbers:
             lesson, side = lessons[number], sides[number]
-            fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)))
-            begun = time.perf_counter()
-            said = predicted(fitted.model, side.test, side.rows, quiet)
+            # Around both, so that predictions are timed with as many threads whoever else trains meanwhile.
+            with computing(device, settings.threads):
+                fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)))
+                begun = time.perf_counter()
+                said = predicted(fitted.model, side.test, side.rows, quiet)
             done.append(Taught(fitted, said, time.perf_counter() - begun))
         return done
 

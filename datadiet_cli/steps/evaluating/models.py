@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from datadiet_cli.steps.comparing import Arm, compare_models
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.gating import brakes_of
 from datadiet_cli.steps.evaluating.trial import STEP
-from datadiet_cli.steps.targets import Goal, target_of
+from datadiet_cli.steps.targets import Goal, aligned, target_of
 from datadiet_cli.steps.teaching.material import Material
 from datadiet_cli.steps.teaching.results import predicted
 from datadiet_cli.steps.teaching.using import Trained, shown, trained
@@ -69,7 +70,10 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
         "notes": [*notes, *block["notes"]],
     }
     figures = block["figures"]
-    verdicts = Verdicts.join([sides[0][2].unreadable(context)])
+    # A sample that either model cannot read is left out, and told of.
+    one, other = (material for _, _, material in sides)
+    causes = np.where(one.causes == None, other.causes, one.causes)  # noqa: E711 - elementwise
+    verdicts = Verdicts.join([replace(one, causes=causes).unreadable(context)])
     return Outcome(
         verdicts, metrics, brakes=brakes_of(settings, figures), figures=figures, timings={"latency": latency}
     )
@@ -81,8 +85,6 @@ def _named(before: Trained, after: Trained) -> list[tuple[str, Trained]]:
 
 def _judged(dataset: Dataset) -> Dataset:
     """The test split, or else the samples that are not for training, or else all; without their splits."""
-    from dataclasses import replace
-
     kept = dataset if dataset.training.all() else dataset.keep(~dataset.training)
     return replace(kept, splits=np.full(len(kept), UNKNOWN, dtype=np.int32), split_names=())
 
@@ -115,10 +117,6 @@ def _opened(path: str, goal: Goal, factory: str | None) -> Trained:
 
 
 def _renumbered(goal: Goal, classes: Sequence[str]) -> Goal:
-    from dataclasses import replace
-
-    from datadiet_cli.steps.targets import aligned
-
     if goal.task == "numbers":
         return goal
     return replace(goal, values=aligned(goal, classes)[0], classes=tuple(classes))

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datadiet_cli.columns import ColumnVerdict
-from datadiet_cli.config.pairs import kept_share
+from datadiet_cli.config.base import parse_percentage
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.steps.selecting.base import COMPRESSION, STEP, Floats, Goal, Task
 from datadiet_cli.steps.selecting.deciding import count_of
 
 if TYPE_CHECKING:
     from datadiet_cli.methods.selection.compression import Projection
-
-_VARIANCE = 0.95
-"""Share of the variance that pca keeps unless it is told."""
 
 
 def fitted(task: Task, x: Floats, goal: Goal) -> "Projection":
@@ -30,13 +27,17 @@ def fitted(task: Task, x: Floats, goal: Goal) -> "Projection":
     Raises:
         ConfigError: the method cannot work on such data.
     """
+    from threadpoolctl import threadpool_limits
+
     from datadiet_cli.methods.selection.compression import COMPRESSIONS
 
     method = task.settings.method
     components, variance = _size(method, task.settings.keep, x.shape[1])
     seed = task.context.seed
     try:
-        projection = COMPRESSIONS[method](x, goal.target, components=components, variance=variance, seed=seed)
+        # Libraries of linear algebra add up in another order with more threads, and the matrices are written down.
+        with threadpool_limits(1):
+            projection = COMPRESSIONS[method](x, goal.target, components=components, variance=variance, seed=seed)
     except ValueError as error:
         raise ConfigError(f"{STEP}: method {method}: {error}") from None
     if not len(projection.components):
@@ -47,12 +48,12 @@ def fitted(task: Task, x: Floats, goal: Goal) -> "Projection":
 def _size(method: str, keep: str, d: int) -> tuple[int | None, float | None]:
     """How many components, or what share of the variance."""
     if keep == "auto":
-        return None, _VARIANCE if method == "pca" else None
+        return None, None
     if not keep.endswith("%"):
         return min(int(keep), d), None
     if method == "random-projection":
         return count_of(keep, d), None
-    return None, kept_share(keep)
+    return None, parse_percentage(keep)
 
 
 def new_names(method: str, k: int, taken: Sequence[str]) -> tuple[str, ...]:

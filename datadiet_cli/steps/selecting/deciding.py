@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datadiet_cli.config.pairs import kept_share
+from datadiet_cli.config.base import parse_percentage
 from datadiet_cli.config.select_features import SelectFeatures
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.selection.base import Ranking
@@ -104,7 +104,7 @@ def count_of(keep: str, p: int) -> int:
     if not keep.endswith("%"):
         return int(keep)
     # What is meant by 30% of 10 is 3, whatever a float makes of it.
-    return max(1, math.ceil(round(kept_share(keep) * p, 9)))
+    return max(1, math.ceil(round(parse_percentage(keep) * p, 9)))
 
 
 def _by_rule(task: Task, choice: Choice) -> Decision:

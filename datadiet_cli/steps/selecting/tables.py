@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -37,10 +37,7 @@ from datadiet_cli.steps.selecting.telling import (
     of_units,
 )
 
-if TYPE_CHECKING:
-    pass
-
-_EMPTY = "every training row says the same"
+_EMPTY = "every training row that was learned from says the same"
 
 
 @dataclass(frozen=True, eq=False)

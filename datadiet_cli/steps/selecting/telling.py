@@ -120,7 +120,13 @@ def idle(task: Task, vectors: bool) -> dict[str, Any]:
         "max_accuracy_drop": method not in OWN | set(COMPRESSION) and settings.keep == "auto",
         "folds": method not in OWN | set(COMPRESSION) and settings.keep == "auto",
         "stability": method not in COMPRESSION,
-        **{name: RULES.get(method) == name and settings.keep == "auto" for name in RULES.values() if name},
+        # Collinearity ranks the columns that stay by its rule first, however many are wanted.
+        **{
+            name: RULES.get(method) == name and (settings.keep == "auto" or method == "collinearity")
+            for name in RULES.values()
+            if name
+        },
+        "always_keep": not vectors,
         "budget": method in BUDGETED,
         "encoder": vectors,
     }

@@ -29,6 +29,7 @@ from datadiet_cli.steps.teaching.material import Material
 if TYPE_CHECKING:
     import torch
 
+    from datadiet_cli.nn.batches import Samples
     from datadiet_cli.nn.recorder import Recorder
     from datadiet_cli.nn.training import Fitted
 
@@ -79,7 +80,7 @@ def key_of_lesson(lesson: Lesson, device: str) -> str:
 
 def origin_of(settings: Training) -> str:
     """A digest of what a training starts from besides the data: another model, a factory's file."""
-    return " ".join(state_of(path) for path in settings.reads())
+    return " ".join(state_of(path) for path in Training.reads(settings))
 
 
 def teach(
@@ -115,7 +116,7 @@ def teach(
     device = device_of(context.device)
     tell = context.progress(lesson.said, lesson.recipe.epochs)
     try:
-        model = network(lesson, settings, step)
+        model = network(lesson, samples, settings, step)
         return fit(
             model,
             samples,
@@ -131,7 +132,7 @@ def teach(
         raise ConfigError(f"{step}: {error}") from error
 
 
-def network(lesson: Lesson, settings: Training, step: str) -> "torch.nn.Module":
+def network(lesson: Lesson, samples: "Samples", settings: Training, step: str) -> "torch.nn.Module":
     """The model before it learns anything; one to start from with what it has learned before.
 
     Raises:
@@ -141,7 +142,6 @@ def network(lesson: Lesson, settings: Training, step: str) -> "torch.nn.Module":
     from datadiet_cli.nn.models import build
     from datadiet_cli.steps.teaching.starting import started
 
-    samples = lesson.material.samples(lesson.rows)
     if settings.from_model is not None:
         return started(settings.from_model, lesson.spec, samples, lesson.seed, settings.factory)
     target = samples.target if samples.regression else None
@@ -171,6 +171,7 @@ class Place:
             # As with every cache, one that cannot be used is done without.
             with contextlib.suppress(OSError):
                 os.makedirs(self.path, exist_ok=True)
+                os.utime(self.path)  # taken up again: the month begins anew
                 _sweep(context.checkpoints)
                 self._lock = _locked(self.path)
         if self._lock < 0:

@@ -1,5 +1,6 @@
 """How a model is trained: what the settings say, and where they say nothing what suits the model."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
     Raises:
         ConfigError: what is to be done to a batch does not suit the samples.
     """
+    from datadiet_cli.nn.batches import steps_of
     from datadiet_cli.nn.models import DEFAULTS
 
     own: dict[str, Any] = dict(DEFAULTS.get(spec.model, {}))
@@ -44,7 +46,7 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
     if settings.optimiser != "auto" and settings.learning_rate is None and settings.optimiser != _optimiser(spec):
         own["learning_rate"] = 0.1 if settings.optimiser == "sgd" else 0.002
     if settings.epochs is None:
-        enough = -(-STEPS // max(-(-samples // settings.batch_size), 1))
+        enough = math.ceil(STEPS / steps_of(samples, settings.batch_size))
         own["epochs"] = max(own.get("epochs", Recipe().epochs), min(enough, MOST_EPOCHS))
     return replace(
         Recipe(),
@@ -52,7 +54,6 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
         batch_size=settings.batch_size,
         l1=settings.l1,
         slim=settings.slim,
-        patience=settings.patience,
         precision=_precision(settings, spec, device),
         freeze=settings.freeze,
         threads=settings.threads,
