@@ -9,6 +9,10 @@ from datadiet_cli.config.words import suggestion
 from datadiet_cli.errors import ConfigError
 
 
+Product = Literal["dataset", "model", "report", "scores"]
+"""What OUTPUT may be."""
+
+
 @dataclass(frozen=True)
 class StepSpec:
     """Where a step's parts are found, as `module:name`, so that naming a step imports nothing.
@@ -23,7 +27,7 @@ class StepSpec:
     settings: str
     run: str
     summary: str
-    product: Literal["dataset", "model", "report"] = "dataset"
+    product: Product = "dataset"
 
 
 STEPS = {
@@ -46,6 +50,11 @@ STEPS = {
         settings="datadiet_cli.config.select_features:SelectFeatures",
         run="datadiet_cli.steps.select_features:run",
         summary="Keep the columns that tell something, or compress them",
+    ),
+    "select-samples": StepSpec(
+        settings="datadiet_cli.config.select_samples:SelectSamples",
+        run="datadiet_cli.steps.select_samples:run",
+        summary="Keep the training samples that a model learns most from",
     ),
     "train": StepSpec(
         settings="datadiet_cli.config.train:Train",

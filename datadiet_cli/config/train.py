@@ -1,6 +1,6 @@
 """The settings of `train`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,4 +21,15 @@ class Train(Training):
     record: Literal["batch", "epoch", "none"] = Field(
         "batch",
         description="Write down each sample's loss and margin each epoch: as trained on, or by a look at the end.",
+    )
+    dynamic: Literal["none", "infobatch", "random", "seta", "rcap", "adaptive"] = Field(
+        "none", description="Leave samples out of each epoch that have little to teach just then, and how."
+    )
+    dynamic_share: Share = Field(
+        0.5, description="Share left out: of easy samples (infobatch), of all (others), at most (adaptive)."
+    )
+    dynamic_until: Share = Field(0.875, description="Part of the epochs in which samples are left out; then all learn.")
+    controls: Annotated[list[Literal["random", "epochs", "none"]], Field(min_length=1)] = Field(
+        ["random", "epochs"],
+        description="What dynamic is compared with at equal cost: random samples per epoch, or fewer epochs.",
     )

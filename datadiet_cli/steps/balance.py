@@ -17,12 +17,12 @@ from datadiet_cli.data.table import TableSource
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.outcome import Action, Changes, Outcome, Verdicts
 from datadiet_cli.steps.balancing.base import STEP, Ints, Part, Task
-from datadiet_cli.steps.balancing.groups import groups_of
 from datadiet_cli.steps.balancing.ids import new_ids
 from datadiet_cli.steps.balancing.making import grown
 from datadiet_cli.steps.balancing.removing import removed
 from datadiet_cli.steps.balancing.weighing import weighed
 from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.groups import groups_of
 from datadiet_cli.steps.safeguard import keep_classes
 
 REASONS = {
@@ -46,7 +46,7 @@ def run(dataset: Dataset, settings: Balance, context: Context) -> Outcome:
         MissingExtraError: what reads or encodes the samples is not installed.
     """
     _check_columns(dataset, settings)
-    task = Task(dataset, settings, context, groups_of(dataset, settings.group_by))
+    task = Task(dataset, settings, context, groups_of(dataset, settings.group_by, STEP))
     if settings.weights != "none":
         return weighed(task)
     _check_changeable(dataset, settings)

@@ -12,8 +12,8 @@ from datadiet_cli.config.balance import Balance
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.methods.targets import target_sizes
 from datadiet_cli.outcome import Action, Addition, Verdicts
-from datadiet_cli.steps.balancing.groups import Groups
 from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.groups import Groups
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

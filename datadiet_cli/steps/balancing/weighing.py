@@ -11,8 +11,8 @@ from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.weights import class_weights, prior_threshold, sample_weights
 from datadiet_cli.outcome import Changes, Outcome, Verdicts
 from datadiet_cli.steps.balancing.base import STEP, Floats, Task
-from datadiet_cli.steps.balancing.groups import Groups
 from datadiet_cli.steps.features import features_of, meanings
+from datadiet_cli.steps.groups import Groups
 from datadiet_cli.steps.weights_file import ENDING, shown, weights_csv
 
 CLASSES_ENDING = ".class_weights.json"

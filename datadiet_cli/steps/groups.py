@@ -1,4 +1,4 @@
-"""What is evened out: classes, or combinations of columns, among the training samples."""
+"""Groups of the training samples: classes, or combinations of columns."""
 
 import json
 from collections.abc import Sequence
@@ -45,19 +45,20 @@ class Groups:
         return np.bincount(self.code[self.code >= 0], minlength=len(self.names)).astype(np.int64)
 
 
-def groups_of(dataset: Dataset, group_by: Sequence[str] | None) -> Groups:
+def groups_of(dataset: Dataset, group_by: Sequence[str] | None, step: str) -> Groups:
     """Group the training samples.
 
     Args:
         dataset: the dataset.
         group_by: columns; the label for None.
+        step: who asks, for messages.
 
     Raises:
         ConfigError: there are no labels, or they are numbers to predict.
         InputError: there is no such column.
     """
     if group_by is None:
-        _require_classes(dataset)
+        _require_classes(dataset, step)
         values = [_labels(dataset)]
     else:
         values = [_column(dataset, name) for name in dict.fromkeys(group_by)]
@@ -72,13 +73,13 @@ def groups_of(dataset: Dataset, group_by: Sequence[str] | None) -> Groups:
     return Groups(code, _named(known), int(dataset.training.sum()) - int((code >= 0).sum()))
 
 
-def _require_classes(dataset: Dataset) -> None:
+def _require_classes(dataset: Dataset, step: str) -> None:
     if not dataset.classes:
-        raise ConfigError("balance: there are no labels; --label names their column, --group-by other columns")
+        raise ConfigError(f"{step}: there are no labels; --label names their column, --group-by other columns")
     labelled = int((dataset.labels >= 0).sum())
     if len(dataset.classes) > max(MANY_CLASSES, labelled // 2) and not dataset.class_sets:
         raise ConfigError(
-            f"balance: the {labelled:,} labels have {len(dataset.classes):,} different values, which are numbers to "
+            f"{step}: the {labelled:,} labels have {len(dataset.classes):,} different values, which are numbers to "
             "predict and no classes"
         )
 

@@ -1,0 +1,1 @@
+"""Choose samples: scores, rules that choose by them, and choices by features alone."""
