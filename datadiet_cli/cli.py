@@ -179,6 +179,22 @@ app.command(
 )(_rethreshold)
 
 
+@app.command("explain", help="Say in words what became of one sample and why, from the report of a run.")
+def _explain(
+    report: Annotated[str, typer.Argument(help="The report of a run.", show_default=False)],
+    sample: Annotated[
+        str,
+        typer.Argument(
+            metavar="SAMPLE_ID", help="The sample, as the report and --list name it; after -- if it begins with a dash."
+        ),
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print its verdicts as JSON.")] = False,
+) -> int:
+    from datadiet_cli.commands.explain import explain
+
+    return explain(report, sample, json=json)
+
+
 # The common settings that say how INPUT is read; the others have no meaning for a look.
 _LOOK = {
     "label",

@@ -21,7 +21,7 @@ from datadiet_cli.data.scan import scan
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
-from datadiet_cli.publishing import publish_beside, publish_dataset, publish_folder
+from datadiet_cli.publishing import publish_beside, publish_dataset, publish_file, publish_folder
 from datadiet_cli.report.build import (
     ARTEFACTS,
     Report,
@@ -39,6 +39,8 @@ from datadiet_cli.running import compute
 
 MODEL = ".model"
 """How the folder of a step ends that is OUTPUT where a model is what is made."""
+SCORES = ".scores.parquet"
+"""How the file of a step ends that is OUTPUT where scores are what is made."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
 
 
 def _made(request: Request, results: list[StepResult]) -> dict[str, int]:
-    """The size of OUTPUT, where it is a model."""
+    """The size of OUTPUT, where it is a model or scores."""
+    if request.product == "scores":
+        return {"bytes": len(results[-1].outcome.artefacts[SCORES])}
     if request.product != "model":
         return {}
     return {"bytes": sum(entry.size for entry in scan(results[-1].outcome.folders[MODEL]).entries)}
@@ -134,6 +138,8 @@ def _publish(request: Request, results: list[StepResult], report: Report, progre
         publish_dataset(request, place, results[number].after, progress)
     if request.product == "model":
         return publish_folder(request, output, results[-1].outcome.folders[MODEL], progress)
+    if request.product == "scores":
+        return publish_file(request, output, results[-1].outcome.artefacts[SCORES], progress)
     published = publish_dataset(request, output, results[-1].after, progress)
     write_artefacts(output, report.artefacts)
     publish_beside(output, report.folders)
@@ -202,6 +208,8 @@ def _ours(request: Request) -> bool:
 
 
 def _check_suffix(request: Request) -> None:
+    if request.product == "scores" and not str(request.output).endswith(SCORES):
+        raise OutputError(f"{request.output}: the scores of a shard are a file; give it a name that ends in {SCORES}")
     if request.product != "dataset":
         return
     given, wanted = (os.path.splitext(str(path).rstrip("/"))[1].lower() for path in (request.output, request.input))

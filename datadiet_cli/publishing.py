@@ -25,6 +25,16 @@ def publish_folder(request: Request, output: str, made: str, progress: Progress)
     return _publish(request, output, lambda path: _copy(made, path), progress, directory=True)
 
 
+def publish_file(request: Request, output: str, content: bytes, progress: Progress) -> str:
+    """Write a file that a step made to OUTPUT, whole or not at all, and give its fingerprint."""
+
+    def write(path: str) -> None:
+        with open(path, "wb") as file:
+            file.write(content)
+
+    return _publish(request, output, write, progress, directory=False)
+
+
 def publish_beside(output: str, folders: Mapping[str, str]) -> None:
     """Write folders that steps made beside OUTPUT, in the place of those of an earlier run."""
     for ending, made in folders.items():

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.pipeline import Expectation, Step
+from datadiet_cli.config.registry import Product
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.encode.cache import cache_folder
@@ -31,7 +31,8 @@ class Request:
         output: OUTPUT, or None to write nothing.
         common: the common settings.
         steps: the steps in order.
-        product: what OUTPUT is: the dataset that remains, the model that the only step trained, or the report alone.
+        product: what OUTPUT is: the dataset that remains, the model that the only step trained, the report alone,
+            or the scores that it gave.
         expect: gates over the final figures.
         check: whether removing anything (or more than `max_removed`) fails.
         force: whether an existing OUTPUT is replaced.
@@ -46,7 +47,7 @@ class Request:
     output: str | None
     common: Common
     steps: list[Step]
-    product: Literal["dataset", "model", "report"] = "dataset"
+    product: Product = "dataset"
     expect: Mapping[str, Expectation] = field(default_factory=dict)
     check: bool = False
     force: bool = False

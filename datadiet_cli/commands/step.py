@@ -18,7 +18,7 @@ from datadiet_cli.report.build import to_json, verdict_rows
 from datadiet_cli.report.terminal import printable, progress_bars, say, summary, verdict_line
 from datadiet_cli.request import Request
 
-_NAMES = {"dataset": "OUTPUT", "model": "MODEL_DIR"}
+_NAMES = {"dataset": "OUTPUT", "model": "MODEL_DIR", "scores": "OUTPUT.scores.parquet"}
 NAMED = 10
 """Unreadable samples that are named on the terminal; the report names all."""
 
@@ -37,7 +37,7 @@ def run_step(
         DatadietError: as `execute` and `load_step`.
     """
     common, settings = load_step(name, config, flags, os.environ)
-    product = spec_of(name).product
+    product = spec_of(name).product if getattr(settings, "shard", None) is None else "scores"
     if isinstance(settings, Evaluate):
         input, output = _judged(input, output, settings)
     if input is None:

@@ -8,7 +8,6 @@ from datadiet_cli.config.base import Settings
 from datadiet_cli.config.words import suggestion
 from datadiet_cli.errors import ConfigError
 
-
 Product = Literal["dataset", "model", "report", "scores"]
 """What OUTPUT may be."""
 

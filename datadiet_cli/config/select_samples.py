@@ -60,7 +60,7 @@ class SelectSamples(Training):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="Of the intervals of method: auto and keep: auto.")
     quota: Literal["proportional", "balanced", "drop", "none"] = Field(
         "proportional",
-        description="What each class keeps: its share, as many as others, more if it is hard (drop); none: as it comes.",
+        description="What classes keep: their share, as many each, more if hard (drop); none: as it comes.",
     )
     group_by: Names = Field(
         None, description="Columns whose combinations get quotas, such as label and speaker; the label if not given."
@@ -93,12 +93,17 @@ class SelectSamples(Training):
     folds: int | None = Field(
         None, ge=1, le=20, description="Score samples by models that did not learn from them; 5 for tables, else 1: no."
     )
-    window: int = Field(10, ge=2, le=1000, description="Epochs of a window of dyn-unc, tdds and dual.")
+    window: int | None = Field(
+        None, ge=3, le=1000, description="Epochs of a window of dyn-unc, tdds and dual; 10 if not given, fewer of few."
+    )
     score_epoch: int | None = Field(
         None, ge=1, description="Epoch that el2n, grand, loss, entropy, margin look at; early or last if not given."
     )
     gradient: Literal["last", "full"] = Field(
         "last", description="Gradient of grand: of the last layer, or of all layers, which takes longer."
+    )
+    space: Literal["encoder", "model"] = Field(
+        "encoder", description="Where samples are near each other: as the encoder, or as a trained model sees them."
     )
     record: str | None = Field(None, description="MODEL_DIR of train whose record is scored instead of a new one.")
     scores: Names = Field(

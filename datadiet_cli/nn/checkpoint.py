@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 import xxhash
+from torch import nn
 
 from datadiet_cli.data.publish import write_atomically
+from datadiet_cli.nn.batches import Samples
+from datadiet_cli.nn.recipe import Recipe
 
 _VERSION = 1
 _NAME = "checkpoint.safetensors"
@@ -81,6 +84,28 @@ class Checkpoint:
         """Remove it: the training is done."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
+
+
+def training_key(
+    model: nn.Module,
+    samples: Samples,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    weights: torch.Tensor | None,
+    observed: Samples | None = None,
+) -> str:
+    """Digest of what `training.fit` begins with, as far as it is cheap to read: all but the inputs."""
+    facts = [recipe.as_json(), seed, device.type, [list(tensor.shape) for tensor in samples.inputs]]
+    hasher = xxhash.xxh3_128(json.dumps(facts, sort_keys=True).encode())
+    tensors = {**model.state_dict(), "/target": samples.target, "/weights": weights}
+    if observed is not None:
+        tensors |= {"/observed": observed.index, "/observed target": observed.target}
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            hasher.update(name.encode())
+            hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return hasher.hexdigest()
 
 
 def _digest(facts: str, tensors: Mapping[str, torch.Tensor]) -> str:

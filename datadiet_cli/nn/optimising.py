@@ -1,7 +1,7 @@
 """One step of training: the loss, its gradient, and what the optimiser does with it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,15 +42,15 @@ def plan(recipe: Recipe, samples: int) -> Plan:
     return Plan(per_pass, math.ceil(steps / per_pass), steps // per_pass, steps)
 
 
-def rate(step: int, steps: int) -> float:
+def rate(step: float, steps: int) -> float:
     """Share of the highest learning rate at a step, from 0 on, of so many.
 
     It rises evenly for the first 5 % of the steps (at least one), then falls by half a cosine, and would be 0 one step
-    after the last, so that no step is for nothing.
+    after the last, so that no step is for nothing. A step may lie between two numbers, where a pass has fewer.
     """
     warm = max(1, round(_WARM * steps))
     if step < warm:
-        return (step + 1) / warm
+        return min(1.0, (step + 1) / warm)
     return 0.5 * (1 + math.cos(math.pi * (step - warm + 1) / (steps - warm + 1)))
 
 
@@ -129,12 +129,12 @@ class Stepper:
             head_of(self.model).train()
 
     def step(
-        self, number: int, inputs: Sequence[torch.Tensor], target: torch.Tensor, weights: torch.Tensor | None = None
+        self, number: float, inputs: Sequence[torch.Tensor], target: torch.Tensor, weights: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Learn from a batch.
 
         Args:
-            number: of the step, from 0 on.
+            number: of the step, from 0 on: its place in the schedule.
             inputs: the model's raw tensors.
             target: (m,).
             weights: (m,) float32, what each sample counts, 1 on average over all; None: all alike.
@@ -153,6 +153,26 @@ class Stepper:
         _penalise(self._scales, self.recipe.slim)
         self.optimiser.step()
         return outputs.detach(), losses.detach()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What the optimiser holds, by number of the parameter and name: ``3/momentum_buffer``."""
+        held = self.optimiser.state_dict()["state"]
+        return {f"{number}/{name}": tensor for number, own in held.items() for name, tensor in own.items()}
+
+    def load(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave."""
+        optimiser = self.optimiser
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        held: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in tensors.items():
+            number, _, quantity = name.partition("/")
+            parameter = parameters[int(number)]
+            if tensor.shape == parameter.shape:
+                # In the order in memory that the parameter has.
+                tensor = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
+            held.setdefault(int(number), {})[quantity] = tensor
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": held, "param_groups": groups})
 
 
 def head_of(model: nn.Module) -> nn.Module:

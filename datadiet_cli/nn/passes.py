@@ -1,26 +1,26 @@
 """A training under way: passes over the samples, looks at how it goes, the record, and where to go on from."""
 
-import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 import torch
-import xxhash
 from torch import nn
 
 from datadiet_cli.nn.augment import augmented
-from datadiet_cli.nn.batches import Samples, Source, batches, generator_of, seed_of
-from datadiet_cli.nn.checkpoint import Checkpoint, State
+from datadiet_cli.nn.batches import Samples, Source, generator_of, seed_of
+from datadiet_cli.nn.checkpoint import Checkpoint, State, training_key
 from datadiet_cli.nn.device import to_device
+from datadiet_cli.nn.dynamic.turns import Pass, Turns
 from datadiet_cli.nn.optimising import Stepper, losses_of, plan, quality_of, rate, scale_of
 from datadiet_cli.nn.predicting import outputs
 from datadiet_cli.nn.recipe import Recipe
-from datadiet_cli.nn.recorder import Recorder
+from datadiet_cli.nn.recorder import Recorder, watching
 
 _ORDER, _AUGMENT, _DROPOUT, _SHARED = range(4)
-"""Streams of chance of a training. Each starts anew with each pass, so a checkpoint holds none of them."""
+"""Streams of chance of a training; the next one is `dynamic`'s. Each starts anew with each pass, so a checkpoint holds
+none of them."""
 _LOOK = 512
 """Samples at a time where nothing is learnt."""
 _DRAWING = (nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
@@ -70,24 +70,28 @@ class Run:
         validation: Samples | None,
         recorder: Recorder | None,
         weights: torch.Tensor | None,
+        observed: Samples | None = None,
     ) -> None:
         self.done = Done()
         self.plan = plan(recipe, len(samples))
         self._model, self._samples, self._recipe, self._seed = model, samples, recipe, seed
         self._device, self._validation, self._recorder = device, validation, recorder
-        self._key = _key(model, samples, recipe, seed, device, weights)
+        self._observed = samples if observed is None else observed
+        self._key = training_key(model, samples, recipe, seed, device, weights, observed)
         self._quality = "error" if samples.regression else "accuracy"
         self._shared = draws_from_shared(model)
         model.to(device)
         self._check_target(samples)
-        if validation is not None:
-            self._check_target(validation)
+        for others in (validation, observed):
+            if others is not None:
+                self._check_target(others)
         self._images_last = _wants_channels_last(model, samples)
         if self._images_last:
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._stepper = Stepper(model, recipe, self.plan.steps, device, scale_of(model, samples.target))
         self._source = Source(samples, device)
-        self._weights = None if weights is None else to_device((weights,), device)[0]
+        counts = None if weights is None else to_device((weights,), device)[0]
+        self._turns = Turns(samples, recipe, self.plan, seed, device, counts)
         self._best: dict[str, torch.Tensor] = {}
 
     @property
@@ -99,21 +103,26 @@ class Run:
     def resume(self, checkpoint: Checkpoint | None) -> int:
         """Go on from a checkpoint, if there is one of this training; tell how many passes it had done."""
         state = None if checkpoint is None else checkpoint.load()
+        recorded: dict[str, torch.Tensor] = {}
         if state is not None and state.facts["training"] == self._key:
             self.done = Done(**state.facts["done"])
             self._model.load_state_dict(_under("model/", state.tensors))
             self._best = _under("best/", state.tensors)
-            self._restore_optimiser(_under("optimiser/", state.tensors))
+            self._stepper.load(_under("optimiser/", state.tensors))
+            self._turns.load(_under("dynamic/", state.tensors))
+            recorded = _under("record/", state.tensors)
         if self._recorder is not None:
-            self._recorder.begin(self._samples, self._device, self.done.whole)
+            self._recorder.begin(self._observed, self._device, self.done.whole, recorded)
         return self.done.epoch
 
     def state(self) -> State:
         """What `resume` goes on from."""
         tensors = {f"model/{name}": tensor for name, tensor in self._model.state_dict().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self._best.items()}
-        for number, held in self._stepper.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{number}/{name}": tensor for name, tensor in held.items()}
+        tensors |= {f"optimiser/{name}": tensor for name, tensor in self._stepper.state().items()}
+        tensors |= {f"dynamic/{name}": tensor for name, tensor in self._turns.state().items()}
+        if self._recorder is not None:
+            tensors |= {f"record/{name}": tensor for name, tensor in self._recorder.state().items()}
         return State({"training": self._key, "done": asdict(self.done)}, tensors)
 
     def one_pass(self) -> None:
@@ -124,22 +133,22 @@ class Run:
         """
         done, recipe = self.done, self._recipe
         epoch = done.epoch
-        parts = batches(len(self._samples), recipe.batch_size, generator_of(self._seed, _ORDER, epoch))
-        parts = parts[: self.plan.steps - done.steps]
         self._reseed(epoch)
         self._stepper.learn()
         started = time.perf_counter()
-        loss, quality = self._learn(parts, generator_of(self._seed, _AUGMENT, epoch))
-        seen = sum(map(len, parts))
+        ahead = self._turns.ahead(epoch, done.steps, generator_of(self._seed, _ORDER, epoch))
+        loss, quality = self._learn(ahead, generator_of(self._seed, _AUGMENT, epoch))
+        seen = len(ahead)
         entry = {"loss": loss / seen, self._quality: quality / seen}
-        done.seconds += time.perf_counter() - started
-        entry["learning_rate"] = recipe.learning_rate * rate(done.steps, self.plan.steps)
-        done.epoch, done.steps, done.seen = epoch + 1, done.steps + len(parts), done.seen + seen
+        entry["learning_rate"] = recipe.learning_rate * rate(ahead.start, self.plan.steps)
+        done.epoch, done.steps, done.seen = epoch + 1, done.steps + len(ahead.parts), done.seen + seen
         entry["samples_seen"] = done.seen
         self._check_finite(loss)
-        if self._recorder is not None and len(parts) == self.plan.per_pass:
+        entry |= self._turns.end(ahead)
+        done.seconds += time.perf_counter() - started
+        if self._recorder is not None and ahead.whole:
             if self._recorder.how == "epoch":
-                self._look(self._samples, self._recorder)
+                self._look(self._observed, self._recorder)
             self._recorder.end(epoch)
             done.whole += 1
         if self._validation is not None:
@@ -153,24 +162,26 @@ class Run:
         if self._recorder is not None:
             self._recorder.finish(self.done.whole)
 
-    def _learn(self, parts: Sequence[torch.Tensor], chance: torch.Generator) -> tuple[float, float]:
-        """Learn from batches of positions; give the sums of the losses and of the qualities."""
+    def _learn(self, ahead: Pass, chance: torch.Generator) -> tuple[float, float]:
+        """Learn from a pass; give the sums of the losses and of the qualities."""
         sums = torch.zeros(2, dtype=torch.float64, device=self._device)
         recorder = self._recorder
-        if recorder is not None and (recorder.how != "batch" or len(parts) < self.plan.per_pass):
+        if recorder is not None and (recorder.how != "batch" or not ahead.whole):
             recorder = None
-        for number, rows in enumerate(parts, self.done.steps):
-            inputs, target, there = self._source.batch(rows)
-            inputs = augmented(inputs, self._recipe.augment, chance)
-            if self._images_last:
-                inputs = tuple(_channels_last(tensor) for tensor in inputs)
-            weights = None if self._weights is None else self._weights.index_select(0, there)
-            out, losses = self._stepper.step(number, inputs, target, weights)
-            sums[0] += losses.sum(dtype=torch.float64)
-            sums[1] += quality_of(out, target)
-            if recorder is not None:
-                recorder.observe(there, out, target, self._stepper.scale)
-        # The only wait for the device in a pass.
+        with watching(recorder, self._model):
+            for number, rows in enumerate(ahead.parts):
+                inputs, target, there = self._source.batch(rows)
+                inputs = augmented(inputs, self._recipe.augment, chance)
+                if self._images_last:
+                    inputs = tuple(_channels_last(tensor) for tensor in inputs)
+                weights = None if ahead.weights is None else ahead.weights.index_select(0, there)
+                out, losses = self._stepper.step(ahead.start + number * ahead.stride, inputs, target, weights)
+                sums[0] += losses.sum(dtype=torch.float64)
+                sums[1] += quality_of(out, target)
+                self._turns.observe(out, target, losses)
+                if recorder is not None:
+                    recorder.observe(there, out, target, self._stepper.scale)
+        # The only wait for the device in a pass, but for that of `Turns.end`.
         loss, quality = sums.tolist()
         return loss, quality
 
@@ -181,12 +192,13 @@ class Run:
         (target,) = to_device((samples.target,), self._device)
         rows = torch.arange(len(samples), device=self._device)
         scale = self._stepper.scale
-        for start, out in outputs(self._model, samples.inputs, self._device, _LOOK, self._recipe.precision):
-            own = target[start : start + len(out)]
-            sums[0] += losses_of(out, own, scale).sum(dtype=torch.float64)
-            sums[1] += quality_of(out, own)
-            if recorder is not None:
-                recorder.observe(rows[start : start + len(out)], out, own, scale)
+        with watching(recorder, self._model):
+            for start, out in outputs(self._model, samples.inputs, self._device, _LOOK, self._recipe.precision):
+                own = target[start : start + len(out)]
+                sums[0] += losses_of(out, own, scale).sum(dtype=torch.float64)
+                sums[1] += quality_of(out, own)
+                if recorder is not None:
+                    recorder.observe(rows[start : start + len(out)], out, own, scale)
         loss, quality = (sums / len(samples)).tolist()
         return loss, quality
 
@@ -234,20 +246,6 @@ class Run:
             if self._device.type == "cuda":
                 torch.cuda.manual_seed(seed)
 
-    def _restore_optimiser(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        optimiser = self._stepper.optimiser
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        held: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in tensors.items():
-            number, _, quantity = name.partition("/")
-            parameter = parameters[int(number)]
-            if tensor.shape == parameter.shape:
-                # In the order in memory that the parameter has.
-                tensor = torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
-            held.setdefault(int(number), {})[quantity] = tensor
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": held, "param_groups": groups})
-
 
 def draws_from_shared(model: nn.Module) -> bool:
     """Whether a model may draw from torch's own stream of chance, of which there is one for the whole process."""
@@ -269,22 +267,3 @@ def _wants_channels_last(model: nn.Module, samples: Samples) -> bool:
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
-
-
-def _key(
-    model: nn.Module,
-    samples: Samples,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device,
-    weights: torch.Tensor | None,
-) -> str:
-    """Digest of what a training begins with, as far as it is cheap to read: all but the inputs."""
-    facts = [recipe.as_json(), seed, device.type, [list(tensor.shape) for tensor in samples.inputs]]
-    hasher = xxhash.xxh3_128(json.dumps(facts, sort_keys=True).encode())
-    tensors = {**model.state_dict(), "/target": samples.target, "/weights": weights}
-    for name, tensor in tensors.items():
-        if tensor is not None:
-            hasher.update(name.encode())
-            hasher.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return hasher.hexdigest()

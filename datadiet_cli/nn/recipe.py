@@ -24,6 +24,10 @@ class Recipe:
         precision: ``float32`` or ``bfloat16`` (autocast).
         freeze: whether only the head learns.
         threads: of one training on a CPU. Another number changes the last digits.
+        dynamic: how samples are left out of passes, one of `dynamic.DYNAMIC`; None: none is. Not with `iterations`. The
+            learning rate then follows the passes, so that it ends at zero whatever is left out.
+        dynamic_share: of the samples that is left out; see `dynamic.sampler_of`.
+        dynamic_until: part of the passes in which samples are left out.
     """
 
     epochs: int = 10
@@ -39,6 +43,9 @@ class Recipe:
     precision: Literal["float32", "bfloat16"] = "float32"
     freeze: bool = False
     threads: int = 1
+    dynamic: str | None = None
+    dynamic_share: float = 0.5
+    dynamic_until: float = 0.875
 
     def as_json(self) -> dict[str, Any]:
         """For the report and for the key of a checkpoint."""

@@ -1,17 +1,6 @@
 """The training record: what a model thought of every sample in every epoch.
 
-Sample scores come out of it without another training. For a sample with logits z of K classes, p = softmax(z), and
-label y, in an epoch:
-
-- ``probability``: p_y (mean and spread over the epochs: Swayamdipta et al., "Dataset cartography", EMNLP 2020).
-- ``margin``: z_y - max over c != y of z_c (mean: AUM, Pleiss et al., NeurIPS 2020).
-- ``loss``: -log p_y.
-- ``error``: the length of p - onehot(y) (EL2N, Paul et al., "Deep learning on a data diet", NeurIPS 2021).
-- ``entropy``: - sum of p log p, in nats.
-- ``correct``: whether the margin is above 0, so a tie is not correct (forgetting: Toneva et al., ICLR 2019).
-
-For a regression there are ``loss``, the squared error in units of the model's target scale, and ``error``, the absolute
-error in the unit of the label.
+Sample scores come out of it without another training. `recorder` says how each quantity is computed.
 
 On disk, a folder of ``record.json`` and one folder a model, ``model-000`` and so on, each with ``part.json`` and one
 .npy file a quantity: (epochs, samples) float16, ``correct`` bool, which numpy maps into memory. Values beyond 65504,
@@ -35,9 +24,12 @@ from datadiet_cli.errors import InputError
 
 VERSION = 1
 CLASSES = ("probability", "margin", "loss", "error", "entropy", "correct")
-"""Quantities of a classification."""
+"""Quantities of every classification."""
+GRADIENT, DIVERGENCE = "gradient", "divergence"
+"""Quantities that a record of a classification may have besides, in this order."""
 NUMBERS = ("loss", "error")
 """Quantities of a regression."""
+_KNOWN = (NUMBERS, CLASSES, *((*CLASSES, *more) for more in ((GRADIENT,), (DIVERGENCE,), (GRADIENT, DIVERGENCE))))
 _MOST = float(np.finfo(np.float16).max)
 _FACTS = {
     "samples": int,
@@ -63,7 +55,7 @@ class Facts:
         seeds: of the models, one each.
         how: ``batch``: by the logits that a sample was trained by, augmented as it was; ``epoch``: by a look at all
             samples at the end of each epoch.
-        quantities: `CLASSES` or `NUMBERS`.
+        quantities: `CLASSES`, which `GRADIENT`, `DIVERGENCE` or both may follow, or `NUMBERS`.
         fingerprint: of the dataset.
         labels: digest of the samples' ids and labels, in the order of the rows.
         spec: `Spec.as_json` of the model.
@@ -109,7 +101,7 @@ class Facts:
             if not isinstance(facts[name], kind):
                 raise ValueError(f"without a good {name!r}")
         facts |= {name: tuple(facts[name]) for name in ("seeds", "quantities")}
-        if facts["quantities"] not in (CLASSES, NUMBERS) or facts.pop("models") != len(facts["seeds"]):
+        if facts["quantities"] not in _KNOWN or facts.pop("models") != len(facts["seeds"]):
             raise ValueError("without good quantities and seeds")
         return cls(**facts)
 
@@ -133,7 +125,7 @@ class Record:
             InputError: there is a record of something else.
             ValueError: the facts are of no record: no samples, seeds or quantities.
         """
-        if facts.how not in ("batch", "epoch") or facts.quantities not in (CLASSES, NUMBERS):
+        if facts.how not in ("batch", "epoch") or facts.quantities not in _KNOWN:
             raise ValueError(f"a record is made by batch or epoch, of CLASSES or NUMBERS, not {facts.how}")
         if min(facts.samples, facts.models, facts.epochs) < 1:
             raise ValueError("a record needs a sample, a model and a whole epoch")
@@ -215,7 +207,7 @@ class Record:
             os.unlink(os.path.join(self._of(model), "part.json"))
         for quantity in self.facts.quantities:
             if not (epoch and os.path.exists(self.path(quantity, model))):
-                self._allocate(quantity, model)
+                self._allocate(quantity, model, epoch)
         self.mark(model, epoch, finished=False)
 
     def write(self, model: int, epoch: int, rows: NDArray[np.int64], values: Mapping[str, NDArray[Any]]) -> None:
@@ -255,10 +247,12 @@ class Record:
         except FileNotFoundError:
             return None
 
-    def _allocate(self, quantity: str, model: int) -> None:
+    def _allocate(self, quantity: str, model: int, epoch: int) -> None:
         dtype = np.bool_ if quantity == "correct" else np.float16
         shape = (self.facts.epochs, self.facts.samples)
-        np.lib.format.open_memmap(self.path(quantity, model), mode="w+", dtype=dtype, shape=shape)
+        held = np.lib.format.open_memmap(self.path(quantity, model), mode="w+", dtype=dtype, shape=shape)
+        # Earlier epochs whose file is gone; zeros would look like numbers.
+        held[:epoch] = False if quantity == "correct" else np.nan
 
     def _check(self, model: int) -> None:
         folder = self._of(model)

@@ -26,8 +26,8 @@ class Fitted:
         model: the one that was given, in eval mode, on the CPU.
         history: a dictionary for each epoch: ``loss`` and ``accuracy`` (or ``error``, the mean absolute error in the
             unit of the label) of the samples as they were trained on, ``learning_rate`` of its first step,
-            ``samples_seen`` so far, and with validation data ``validation_loss``, and ``validation_accuracy`` or
-            ``validation_error``.
+            ``samples_seen`` so far, with `Recipe.dynamic` the ``share_seen`` of all samples in this pass, and with
+            validation data ``validation_loss``, and ``validation_accuracy`` or ``validation_error``.
         epochs: passes, the last of which may have been cut.
         best_epoch: the pass, from 1 on, that the weights are of: the last, or the best if `Recipe.patience` is set.
         samples_seen: samples learnt from, each as often as it was.
@@ -59,6 +59,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] = lambda epoch, epochs: None,
     weights: torch.Tensor | None = None,
+    observed: Samples | None = None,
 ) -> Fitted:
     """Train a model by cross-entropy on classes, or by squared errors in units of its `target_scale` on numbers.
 
@@ -79,17 +80,20 @@ def fit(
             came of the training is safe. Its key must stand for the data.
         progress: is told after each pass: passes done, passes planned. What it raises ends the training.
         weights: (n,) numbers from 0 on: what each sample counts in the loss; scaled to a mean of 1.
+        observed: samples that the recorder, which must be by ``epoch``, looks at instead of those learned from, such as
+            the ones of the fold that was held out. Their rows of the record are told by their own `Samples.index`.
 
     Returns:
         The model and how it went.
 
     Raises:
-        ValueError: there are fewer than 2 samples or no validation samples; a target is not of the model's classes, or
-            not finite; an augmentation or `patience` has nothing to work on; the weights are negative or all 0; or the
-            training diverged.
+        ValueError: there are fewer than 2 samples, no validation samples or none to observe, or samples to observe
+            without a recorder by ``epoch``; a target is not of the model's classes, or not finite; an augmentation or
+            `patience` has nothing to work on; the weights are negative or all 0; or the training diverged.
         DatadietError: there is not enough memory.
     """
     _check(samples, recipe, seed, validation)
+    _check_observed(samples, observed, recorder)
     counts = None if weights is None else _scaled(weights, len(samples))
     with (
         memory_in_words("there is not enough memory to train; lower --batch-size, or take a smaller model"),
@@ -98,7 +102,7 @@ def fit(
         _frozen(model, recipe),
     ):
         try:
-            run = Run(model, samples, recipe, seed, device, validation, recorder, counts)
+            run = Run(model, samples, recipe, seed, device, validation, recorder, counts, observed)
             resumed = run.resume(checkpoint)
             while not run.over:
                 run.one_pass()
@@ -124,12 +128,25 @@ def _check(samples: Samples, recipe: Recipe, seed: int, validation: Samples | No
     if seed < 0:
         raise ValueError(f"the seed is {seed}; it must be at least 0")
     length = recipe.epochs if recipe.iterations is None else recipe.iterations
+    if recipe.dynamic is not None and recipe.iterations is not None:
+        raise ValueError("dynamic pruning goes by epochs, and the training by iterations; choose one")
     if recipe.batch_size < 2 or recipe.threads < 1 or length < 1:
         raise ValueError("a training has at least one step, two samples a batch, and one thread")
     augment.check(recipe.augment, samples.inputs)
     for part in (samples, validation):
         if part is not None and part.regression and not bool(torch.isfinite(part.target).all()):
             raise ValueError("the target has values that are no finite numbers")
+
+
+def _check_observed(samples: Samples, observed: Samples | None, recorder: Recorder | None) -> None:
+    if observed is None:
+        return
+    if recorder is None or recorder.how != "epoch":
+        raise ValueError("samples to observe take a record by epoch")
+    if not len(observed) or observed.regression != samples.regression:
+        raise ValueError("samples to observe must be there, and of the same task: classes or numbers")
+    if observed.regression and not bool(torch.isfinite(observed.target).all()):
+        raise ValueError("the target has values that are no finite numbers")
 
 
 def _scaled(weights: torch.Tensor, n: int) -> torch.Tensor:

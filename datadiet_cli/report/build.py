@@ -29,6 +29,7 @@ ARTEFACTS = (
     ".weights.csv",
     ".class_weights.json",
     ".features.parquet",
+    ".scores.parquet",
     ".transform.json",
     ".transform.safetensors",
     ".model",
@@ -145,6 +146,8 @@ class Report:
     @property
     def artefacts(self) -> dict[str, bytes]:
         """Further files to stand beside OUTPUT, by the end of their names; of several the last step's."""
+        if self.product == "scores":
+            return {}
         found = {ending: content for result in self.results for ending, content in result.outcome.artefacts.items()}
         transforms = [result.outcome.transform for result in self.results if result.outcome.transform is not None]
         return found | transform_files(transforms, self.before.kind)

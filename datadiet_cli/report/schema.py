@@ -122,7 +122,7 @@ REPORT_SCHEMA: dict[str, Any] = {
             "output": _object(
                 {
                     "path": _OPTIONAL_TEXT,
-                    "what": {"enum": ["dataset", "model", "report"]},
+                    "what": {"enum": ["dataset", "model", "report", "scores"]},
                     **_CENSUS,
                     "fingerprint": _OPTIONAL_TEXT,
                 }

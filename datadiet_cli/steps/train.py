@@ -4,7 +4,6 @@ Only training samples are learned from. A validation split tells how it goes and
 split is looked at once, at the end.
 """
 
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -13,21 +12,21 @@ from typing import TYPE_CHECKING, Any, cast
 from datadiet_cli.config.train import Train
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
-from datadiet_cli.data.wording import text_column
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import Division, divide
 from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, resumable, seed_of, teach
-from datadiet_cli.steps.teaching.material import Ints, Material, material_of, spec_of
+from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
+from datadiet_cli.steps.teaching.recording import RECORD, facts_of, write_samples
 from datadiet_cli.steps.teaching.results import measured, predicted
 from datadiet_cli.transformfile import transform_files
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
-    from datadiet_cli.nn.record import Facts, Record
+    from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.training import Fitted
 
 STEP = "train"
@@ -64,11 +63,11 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.recorder import Recorder
 
-    facts = _facts(lessons, settings)
+    facts = None if settings.record == "none" else facts_of(lessons, division.train, settings.record)
     keys = [key_of_lesson(lesson, context.device) for lesson in lessons]
     fitted = []
     with Place(STEP, [*keys, "" if facts is None else facts.key], context) as place, resumable(context):
-        record = None if facts is None else Record.create(os.path.join(place.path, "record"), facts)
+        record = None if facts is None else Record.create(os.path.join(place.path, RECORD), facts)
         for number, lesson in enumerate(lessons):
             recorder = None if record is None else Recorder(record, number)
             room = place.room(f"model-{number}")
@@ -76,31 +75,6 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
         folder = _written(material, spec, fitted[0], division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder})
-
-
-def _facts(lessons: list[Lesson], settings: Train) -> "Facts | None":
-    """What the record is of: a row for each sample that is learned from, in order; None for no record."""
-    if settings.record == "none":
-        return None
-    import xxhash
-
-    from datadiet_cli.nn.record import Facts
-    from datadiet_cli.nn.recorder import quantities_of
-
-    first = lessons[0]
-    dataset, goal = first.material.dataset, first.material.goal
-    told = json.dumps([dataset.source.ids(dataset.rows[first.rows]), goal.values[first.rows].tolist()])
-    return Facts(
-        samples=len(first.rows),
-        epochs=first.recipe.epochs,
-        seeds=tuple(lesson.seed for lesson in lessons),
-        how=settings.record,
-        quantities=tuple(quantities_of(goal.task == "numbers")),
-        fingerprint=dataset.source.fingerprint(),
-        labels=xxhash.xxh3_128_hexdigest(told.encode()),
-        spec=first.spec.as_json(),
-        recipe=first.recipe.as_json(),
-    )
 
 
 def _metrics(
@@ -146,19 +120,7 @@ def _written(
         for ending, content in transform_files([material.transform], material.dataset.kind).items():
             write_atomically(os.path.join(folder, f"vectors{ending}"), content)
     if record is not None:
-        place = os.path.join(folder, "record")
+        place = os.path.join(folder, RECORD)
         shutil.copytree(record.folder, place)
-        _write_samples(os.path.join(place, "samples.parquet"), material, division.train)
+        write_samples(place, material, division.train)
     return folder
-
-
-def _write_samples(path: str, material: Material, rows: Ints) -> None:
-    """Which sample stands in which row of the record."""
-    import polars as pl
-
-    ids = material.dataset.source.ids(material.dataset.rows[rows])
-    labels = material.goal.values[rows]
-    names = [text_column("id", ids), pl.Series("label", labels)]
-    if material.goal.task == "classes":
-        names[1] = text_column("label", [material.goal.classes[code] for code in labels.tolist()])
-    pl.DataFrame(names).write_parquet(path)

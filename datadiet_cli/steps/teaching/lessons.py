@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,8 @@ def teach(
     *,
     folder: str,
     recorder: "Recorder | None" = None,
+    observed: Ints | None = None,
+    whole: bool = False,
 ) -> "Fitted":
     """Train a model.
 
@@ -101,6 +103,8 @@ def teach(
         step: who asks, for messages.
         folder: for checkpoints; see `Place`.
         recorder: writes down how each sample is learned.
+        observed: positions of the samples that it writes of; those that are learned from for None.
+        whole: whether its record has a row for each sample of the material, and not only for these.
 
     Raises:
         ConfigError: the model cannot be built, or the training diverges.
@@ -111,7 +115,8 @@ def teach(
     from datadiet_cli.nn.device import device_of
     from datadiet_cli.nn.training import fit
 
-    samples = lesson.material.samples(lesson.rows)
+    samples = _samples(lesson.material, lesson.rows, whole)
+    others = None if observed is None else _samples(lesson.material, observed, whole)
     validation = lesson.material.samples(lesson.held_out) if len(lesson.held_out) else None
     device = device_of(context.device)
     tell = context.progress(lesson.said, lesson.recipe.epochs)
@@ -125,11 +130,20 @@ def teach(
             device=device,
             validation=validation,
             recorder=recorder,
+            observed=others,
             checkpoint=Checkpoint(folder, key_of_lesson(lesson, context.device)),
             progress=lambda _epoch, _epochs: tell(1),
         )
     except ValueError as error:
         raise ConfigError(f"{step}: {error}") from error
+
+
+def _samples(material: Material, rows: Ints, whole: bool) -> "Samples":
+    """Some of the samples, each with its row in the record."""
+    import torch
+
+    found = material.samples(rows)
+    return replace(found, index=torch.from_numpy(rows)) if whole else found
 
 
 def network(lesson: Lesson, samples: "Samples", settings: Training, step: str) -> "torch.nn.Module":

@@ -1,0 +1,206 @@
+"""What became of one sample and why, in words: its verdicts, with all that they rest on."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from datadiet_cli.outcome import Action
+from datadiet_cli.report.terminal import printable
+from datadiet_cli.report.verdicts import VERDICT_COLUMNS
+
+SHOWN = 5
+"""Other samples that are named."""
+
+_DONE = {
+    Action.DROP: "dropped",
+    Action.FLAG: "flagged",
+    Action.RELABEL: "relabelled",
+    Action.IMPUTE: "filled in",
+    Action.ADD: "made",
+    Action.WEIGH: "weighed",
+    Action.ACCEPT: "left alone, as the baseline lists it",
+}
+
+Row = Mapping[str, Any]
+Reasons = Callable[[str], Mapping[str, str]]
+
+
+def is_verdict(row: object) -> bool:
+    """Whether it has all that a verdict has."""
+    if not isinstance(row, dict) or not row.keys() >= set(VERDICT_COLUMNS):
+        return False
+    texts = all(isinstance(row[name], str) for name in ("step", "id", "action", "reason"))
+    further = all(row[name] is None or isinstance(row[name], str) for name in ("witness", "detail"))
+    numbers = all(_is_number(row[name]) for name in ("score", "threshold"))
+    return texts and further and numbers and (row["evidence"] is None or isinstance(row["evidence"], dict))
+
+
+def in_words(
+    name: str, own: Sequence[Row], others: Sequence[Row], document: Mapping[str, Any], reasons: Reasons
+) -> list[str]:
+    """The lines of what became of a sample and why.
+
+    Args:
+        name: its id.
+        own: the verdicts on it, in the order of the steps.
+        others: verdicts on other samples that name it as their witness.
+        document: the report.
+        reasons: gives the words of a step's reasons.
+    """
+    lines = [f"{printable(name)}: {_fate(own, document)}"]
+    if not document["published"]:
+        lines.append("That run wrote nothing: it is what would have become of it.")
+    for row in own:
+        lines += ["", *_paragraph(row, reasons)]
+    if others:
+        lines += ["", f"Verdicts on {_plural(len(others), 'other sample')} name it:"]
+        lines += [f"  {printable(row['id'])}: {_headline(row)}" for row in others[:SHOWN]]
+        lines += [f"  and {len(others) - SHOWN:,} more"] if len(others) > SHOWN else []
+    return lines
+
+
+def _fate(own: Sequence[Row], document: Mapping[str, Any]) -> str:
+    """What it came to in the end, in a line."""
+    done = {f"{_done(row)} by {row['step']}": row["action"] for row in own}
+    dropped = [said for said, action in done.items() if action == Action.DROP]
+    if dropped:
+        return dropped[0]
+    kept = document["output"]["what"] == "dataset"
+    if done:
+        return f"{'kept; ' if kept else ''}{', '.join(done)}"
+    steps = ", ".join(step["name"] for step in document["steps"] if step["name"] != "open")
+    return f"{'kept: ' if kept else ''}no step had anything to say of it ({steps})"
+
+
+def _done(row: Row) -> str:
+    return _DONE.get(row["action"], str(row["action"]))
+
+
+def _headline(row: Row) -> str:
+    return f"{_done(row)} by {row['step']} ({row['reason']})"
+
+
+def _paragraph(row: Row, reasons: Reasons) -> list[str]:
+    """One verdict: what was done and why, then all that it rests on."""
+    evidence = row["evidence"]
+    told = f"Step {row['step_number']}, {row['step']}: {_done(row)}"
+    if _is_selection(evidence):
+        detail = [f"  {printable(row['detail'])}"] if row["detail"] else []
+        return [f"{told} ({row['reason']})", *(f"  {line}" for line in _selection(evidence, row["threshold"])), *detail]
+    words = reasons(row["step"]).get(row["reason"])
+    lines = [f"{told}: {words} ({row['reason']})" if words else f"{told}: {row['reason']}"]
+    if row["witness"] is not None:
+        lines.append(f"  compared with: {printable(row['witness'])}")
+    if row["score"] is not None:
+        limit = "" if row["threshold"] is None else f" (threshold {_inline(row['threshold'])})"
+        lines.append(f"  score: {_inline(row['score'])}{limit}")
+    if row["detail"]:
+        lines.append(f"  detail: {printable(row['detail'])}")
+    return lines + [f"  {line}" for line in _facts(evidence or {})]
+
+
+def _facts(evidence: Mapping[str, Any]) -> list[str]:
+    """Evidence as lines of `key: value`; what has parts of its own gets a line each."""
+    lines = []
+    for key, value in evidence.items():
+        name = printable(key)
+        if isinstance(value, dict) and value:
+            lines += [f"{name}:", *(f"  {printable(k)}: {_inline(v)}" for k, v in value.items())]
+        elif isinstance(value, list) and any(isinstance(part, dict) for part in value):
+            lines += [f"{name}:", *(f"  - {_inline(part)}" for part in value)]
+        else:
+            lines.append(f"{name}: {_inline(value)}")
+    return lines
+
+
+def _inline(value: object) -> str:
+    """A JSON value on one line."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, dict):
+        return ", ".join(f"{printable(key)} {_inline(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_inline, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else printable(str(value))
+
+
+def _is_selection(evidence: Row | None) -> bool:
+    """Whether it is what a choice of samples rests on."""
+    if evidence is None or not evidence.keys() >= {"method", "why", "kept_of_class"}:
+        return False
+    counts = evidence["kept_of_class"]
+    counted = counts is None or (isinstance(counts, list) and [type(count) for count in counts] == [int, int])
+    numbers = all(_is_number(evidence.get(name)) for name in ("score", "percentile", "stratum", "distance"))
+    return counted and numbers and isinstance(evidence.get("terms") or {}, dict)
+
+
+def _selection(evidence: Row, threshold: object) -> list[str]:
+    """Why select-samples did not choose a sample, a sentence a line."""
+    kept, total = evidence["kept_of_class"] or (None, None)
+    group = "" if evidence.get("class") is None else f" of class {printable(str(evidence['class']))}"
+    crowd = "the training samples" if total is None else f"the {_plural(total, 'sample')}"
+    standing = _standing(evidence, crowd + group)
+    crowd = "them" if standing and evidence.get("percentile") is not None else crowd + group
+    counted = "" if kept is None else f" kept {kept:,} of {crowd}"
+    lines = [standing] if standing else []
+    lines += [_why(evidence, counted, _number(threshold))]
+    terms = evidence.get("terms")
+    if terms:
+        lines.append(f"Its worth is made up of {_listed([f'{key} {_inline(value)}' for key, value in terms.items()])}.")
+    if evidence.get("nearest_kept") is not None:
+        distance = _number(evidence.get("distance"))
+        far = f" (distance {distance})" if distance else ""
+        lines.append(f"Nearest sample that was kept: {printable(str(evidence['nearest_kept']))}{far}.")
+    return lines
+
+
+def _standing(evidence: Row, crowd: str) -> str:
+    """What the score says of it among its class; nothing where it was drawn at random."""
+    score, percentile = _number(evidence.get("score")), evidence.get("percentile")
+    if score is None or evidence["method"] == "random":
+        return ""
+    gives = f"{printable(str(evidence['method']))} gives it {score}"
+    if percentile is None:
+        return f"{gives}."
+    if percentile <= 0 or percentile >= 100:
+        return f"{gives}, the {'least' if percentile <= 0 else 'most'} of {crowd}."
+    if percentile < 50:
+        return f"{gives}, less than {100 - percentile:.3g} % of {crowd}."
+    return f"{gives}, more than {percentile:.3g} % of {crowd}."
+
+
+def _why(evidence: Row, counted: str, threshold: str | None) -> str:
+    """The part of the rule in it."""
+    rule = evidence.get("rule") or evidence["method"]
+    who = "The draw" if rule == "random" else f"The rule {printable(str(rule))}"
+    if evidence.get("rule") is None and rule != "random":
+        who = f"The method {printable(str(rule))}"
+    why, limit = evidence["why"], "" if threshold is None else f"; the limit was {threshold}"
+    counted = counted or " chose others"
+    if why == "wrong":
+        return f"Its label is likely wrong: such samples go first. {who}{counted}{limit}."
+    if why == "covered":
+        return f"What was kept covers it already. {who}{counted}."
+    if why == "not-drawn":
+        stratum, strata = evidence.get("stratum"), evidence.get("strata")
+        place = (
+            "" if stratum is None else f"It is in stratum {stratum + 1} of {strata}, counted from the lowest score. "
+        )
+        return f"{place}{who}{counted}, and did not draw it."
+    return f"{who}{counted}{'' if threshold is None else f', from {threshold} on'}."
+
+
+def _number(value: object) -> str | None:
+    return f"{value:.4g}" if isinstance(value, int | float) else None
+
+
+def _listed(parts: Iterable[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _is_number(value: object) -> bool:
+    return value is None or isinstance(value, int | float)

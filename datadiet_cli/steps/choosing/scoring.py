@@ -1,0 +1,359 @@
+"""Score samples by how models learn them: train, or read the record of a training, or scores that were made before."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from datadiet_cli import __version__
+from datadiet_cli.config.select_samples import SelectSamples
+from datadiet_cli.data.table import TableSource
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.folds import stratified
+from datadiet_cli.methods.samples.dynamics import (
+    DYNAMICS,
+    Dynamic,
+    When,
+    averaged,
+    confidence,
+    dual_epochs,
+    hardness,
+)
+from datadiet_cli.nn.recipe import Recipe
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
+from datadiet_cli.steps.choosing.scorefile import Scores
+from datadiet_cli.steps.division import sample_keys
+from datadiet_cli.steps.teaching.lessons import (
+    Lesson,
+    Place,
+    key_of_lesson,
+    origin_of,
+    resumable,
+    seed_of,
+    teach,
+)
+from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
+from datadiet_cli.steps.teaching.recipes import recipe_of
+from datadiet_cli.steps.teaching.recording import facts_of, record_of
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.record import Record
+    from datadiet_cli.nn.training import Fitted
+
+CONFIDENCE, HARDNESS = "confidence", "hardness"
+"""Told beside the scores: the mean probability of the own label, and what speaks for a wrong one."""
+TABLE_FOLDS = 5
+WINDOW = 10
+EARLY = 0.1
+"""Part of the epochs after which full gradients are taken, as those of the record are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What models told of n samples.
+
+    Attributes:
+        scores: by name, with confidence and hardness; NaN where a sample took no part.
+        single: the same by each model alone, in the order of the folds where models leave one out.
+        fold: (n,) int64, the fold of each sample; zeros where there are no folds.
+        looks: what samples are like to the first model, with `space` model.
+        material: the samples in the form of a model; None where nothing was trained here.
+        samples_seen: by all trainings together.
+        seconds: wall time of all of it.
+        notes: what people should be told.
+    """
+
+    scores: Scores
+    single: Sequence[Mapping[str, Floats]] = ()
+    fold: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    looks: Looks | None = None
+    material: Material | None = None
+    samples_seen: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+def scored(task: Task, *, leave_out: int = 0) -> Scored:
+    """Train models on the samples in view and score these by the record of it.
+
+    Args:
+        task: names the model, and how many of them.
+        leave_out: how many folds there are, of which each model leaves one out and says nothing of it, so that it can
+            be judged by it; 0 for models by `SelectSamples.models` and `folds`.
+
+    Raises:
+        ConfigError: the settings do not fit the data, or a training diverges.
+        InputError: nothing can be learned from.
+    """
+    settings, context, begun = task.settings, task.context, time.perf_counter()
+    material = material_of(task.view, settings, context, STEP)
+    usable = np.flatnonzero(material.usable & material.goal.known)
+    if len(usable) < 2:
+        raise InputError(f"{STEP}: {task.path}: {len(usable)} samples to learn from; at least 2 are needed")
+    spec = spec_of(material, settings, material.goal.classes, STEP)
+    recipe = recipe_of(settings, spec, len(usable), context.device, STEP)
+    plan = _plan(task, material, spec, recipe, usable, leave_out)
+    with ExitStack() as kept, resumable(context):
+        record, fitted = _taught(plan, task, kept)
+        held = [_held(record, number) for number in range(len(plan.lessons))]
+        single = [_by_one(one, settings) for one in held]
+        if settings.gradient == "full":
+            for one, lengths in zip(single, _full_gradients(plan, task), strict=True):
+                one["grand"] = lengths
+    values = together(single)
+    looks = _as_seen(fitted[0], material, task) if settings.space == "model" else None
+    seen = sum(one.samples_seen for one in fitted)
+    provenance = {**_provenance(task, plan), "samples_seen": seen, "how": record.facts.how}
+    notes = (*material.notes, *_unread(material))
+    ids = task.view.ids
+    return Scored(
+        Scores(ids, task.labels, values, provenance),
+        single,
+        plan.fold,
+        looks,
+        material,
+        seen,
+        time.perf_counter() - begun,
+        notes,
+    )
+
+
+def recorded(task: Task) -> Scored:
+    """Score the samples in view by the record that `train` wrote.
+
+    Raises:
+        ConfigError: the record is of too few epochs for anything.
+        InputError: it is no record, is damaged, or of other samples.
+    """
+    from datadiet_cli.steps.choosing.scorefile import matched
+
+    folder = str(task.settings.record)
+    begun = time.perf_counter()
+    record, ids, labels = record_of(folder, task.view.source.fingerprint())
+    facts = record.facts
+    single = [_by_one(_held(record, number), task.settings) for number in range(facts.models)]
+    provenance = {"record": facts.key, "seeds": list(facts.seeds), "epochs": facts.epochs, "how": facts.how}
+    found = Scores(ids, labels, together(single), {**_of_data(task), **provenance})
+    return Scored(
+        matched(found, task.view.ids, task.labels, folder),
+        samples_seen=facts.models * facts.epochs * facts.samples,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def together(single: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """The mean of each score over the models that tell it."""
+    names = dict.fromkeys(name for one in single for name in one)
+    return {name: averaged([one[name] for one in single]) for name in names}
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is trained to score samples.
+
+    Attributes:
+        lessons: one a model, or one a model and fold.
+        observed: what each says something of; None for what it learns from.
+        fold: (n,) int64 of each sample.
+        folds: how many, 1 for none.
+        seeds: of the models.
+    """
+
+    material: Material
+    spec: Spec
+    recipe: Recipe
+    lessons: Sequence[Lesson]
+    observed: Sequence[Ints | None]
+    fold: Ints
+    folds: int
+    seeds: Sequence[int]
+
+
+def _plan(task: Task, material: Material, spec: Spec, recipe: Recipe, usable: Ints, leave_out: int) -> _Plan:
+    settings, origin, none = task.settings, origin_of(task.settings), np.empty(0, dtype=np.int64)
+    part, parts = settings.part()
+    numbers = [number for number in range(settings.models) if number % parts == part - 1]
+    folds = leave_out or settings.folds or (TABLE_FOLDS if isinstance(task.view.source, TableSource) else 1)
+    folds = min(folds, len(usable))
+    if leave_out:
+        numbers = [0]
+    if not numbers:
+        raise ConfigError(f"{STEP}: --shard {settings.shard}: there are only {settings.models} models; give --models")
+    fold = _folds(task, usable, folds)
+    seeds = [seed_of(task.context.seed, number) for number in numbers]
+    lessons, observed = [], []
+    for number in numbers:
+        for f in range(folds):
+            own = usable[fold[usable] == f]
+            learned = usable if folds == 1 else usable[fold[usable] != f]
+            seed = seed_of(task.context.seed, number * folds + f)
+            lessons.append(Lesson(spec, recipe, material, learned, none, seed, "", origin))
+            observed.append(own if folds > 1 and not leave_out else None)
+    return _Plan(material, spec, recipe, lessons, observed, fold, folds, seeds)
+
+
+def _folds(task: Task, usable: Ints, folds: int) -> Ints:
+    """Deal samples out, of each class as many to each fold, whatever the order of files or rows."""
+    fold = np.zeros(len(task), dtype=np.int64)
+    if folds > 1:
+        keys = sample_keys(task.view)
+        order = usable[np.lexsort((usable, keys[usable]))]
+        fold[order] = stratified(task.label[order], np.ones(len(order), dtype=bool), folds)
+    return fold
+
+
+def _taught(plan: _Plan, task: Task, kept: ExitStack) -> "tuple[Record, list[Fitted]]":
+    """Train side by side, each by one thread, and write down how samples were learned."""
+    from datadiet_cli.nn.record import Record
+    from datadiet_cli.nn.recorder import Recorder
+
+    settings, context = task.settings, task.context
+    looked = any(part is not None for part in plan.observed)
+    facts = facts_of(plan.lessons, np.arange(len(task)), "epoch" if looked else "batch")
+    keys = [key_of_lesson(lesson, context.device) for lesson in plan.lessons]
+    place = kept.enter_context(Place(STEP, [*keys, facts.key], context))
+    record = Record.create(os.path.join(place.path, "record"), facts)
+    tell = context.progress("training models to score samples", len(plan.lessons))
+    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
+
+    def run(numbers: Sequence[int]) -> "list[Fitted]":
+        return [
+            teach(
+                plan.lessons[number],
+                settings,
+                quiet,
+                STEP,
+                folder=place.room(str(number)),
+                recorder=Recorder(record, number),
+                observed=plan.observed[number],
+                whole=True,
+            )
+            for number in numbers
+        ]
+
+    fitted: list[Fitted] = []
+    for made in _side_by_side(task, run, len(plan.lessons), tell):
+        fitted.extend(made)
+    return record, fitted
+
+
+def _side_by_side(task: Task, run: Any, count: int, tell: Any) -> Any:
+    workers = max(task.context.engine.workers // task.settings.threads, 1)
+    with Engine("threads" if workers > 1 else "serial", workers) as engine:
+        for _, made in engine.map(run, range(count), chunk=1, progress=tell):
+            yield made
+
+
+def _held(record: "Record", number: int) -> dict[str, Any]:
+    return {quantity: record.read(quantity, number) for quantity in record.facts.quantities}
+
+
+def _by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
+    """Every score that one model's record tells, with confidence and hardness.
+
+    Raises:
+        ConfigError: it does not tell the one that is asked for.
+    """
+    epochs = len(held["loss"])
+    window = window_of(settings, epochs)
+    when = When(None if settings.score_epoch is None else settings.score_epoch - 1, window)
+    wanted = settings.information if settings.method == "composite" else settings.method
+    numbers = "probability" not in held
+    values: dict[str, Floats] = {HARDNESS: hardness(held)}
+    if not numbers:
+        values[CONFIDENCE] = confidence(held, dual_epochs(epochs, window))
+    for name, dynamic in DYNAMICS.items():
+        needed = dynamic.numbers if numbers else dynamic.quantities
+        short = epochs < max(dynamic.epochs(window), settings.score_epoch or 0)
+        if name == wanted and not needed:
+            raise ConfigError(f"{STEP}: --method {name} is for classes, and the labels are numbers; el2n and loss work")
+        if name == wanted and short:
+            most = max(dynamic.epochs(window), settings.score_epoch or 0)
+            raise ConfigError(f"{STEP}: {name} takes {most} epochs, and the record has {epochs}; give --epochs {most}")
+        if name == wanted or (needed and not short and set(needed) <= set(held)):
+            values[name] = _run(dynamic, held, when)
+    return values
+
+
+def _run(dynamic: Dynamic, held: Mapping[str, Any], when: When) -> Floats:
+    try:
+        return dynamic.run(held, when)
+    except ValueError as error:
+        raise ConfigError(f"{STEP}: {error}") from error
+
+
+def window_of(settings: SelectSamples, epochs: int) -> int:
+    """Epochs of a window: 10, as in the papers, but no more than half of those there are."""
+    return settings.window or max(3, min(WINDOW, epochs // 2))
+
+
+def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:
+    """GraNd by all layers, of models that are trained for the first part of the epochs only."""
+    from datadiet_cli.nn.device import device_of
+    from datadiet_cli.nn.gradients import full_gradient_norms
+
+    material, context = plan.material, task.context
+    recipe = replace(plan.recipe, epochs=max(round(EARLY * plan.recipe.epochs), 1))
+    tell = context.progress("training models for gradients", len(plan.lessons))
+    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
+
+    def run(numbers: Sequence[int]) -> list[Floats]:
+        found = []
+        for number in numbers:
+            lesson = replace(plan.lessons[number], recipe=recipe)
+            fitted = teach(lesson, task.settings, quiet, STEP, folder=context.new_folder())
+            rows = plan.observed[number]
+            rows = lesson.rows if rows is None else rows
+            values = np.full(len(task), np.nan)
+            values[rows] = full_gradient_norms(fitted.model, material.samples(rows), device=device_of(context.device))
+            found.append(values)
+        return found
+
+    return [one for made in _side_by_side(task, run, len(plan.lessons), tell) for one in made]
+
+
+def _as_seen(fitted: "Fitted", material: Material, task: Task) -> Looks:
+    """What samples are like to a trained model: what its head is given."""
+    from datadiet_cli.nn.device import device_of
+    from datadiet_cli.nn.predicting import features
+
+    rows = np.flatnonzero(material.usable)
+    try:
+        found = features(fitted.model, material.samples(rows), device=device_of(task.context.device))
+    except ValueError as error:
+        raise ConfigError(f"{STEP}: --space model: {error}") from error
+    matrix = np.zeros((len(task), found.shape[1]), dtype=np.float32)
+    matrix[rows] = found
+    return Looks(matrix, material.usable, material.causes, "the first model that was trained")
+
+
+def _of_data(task: Task) -> dict[str, Any]:
+    source = task.view.source
+    kind = None if task.goal is None else task.goal.task
+    return {"datadiet": __version__, "fingerprint": source.fingerprint(), "kind": source.kind, "task": kind}
+
+
+def _provenance(task: Task, plan: _Plan) -> dict[str, Any]:
+    settings = task.settings
+    return {
+        **_of_data(task),
+        "model": plan.spec.model,
+        "recipe": plan.recipe.as_json(),
+        "epochs": plan.recipe.epochs,
+        "seeds": list(plan.seeds),
+        "folds": plan.folds,
+        "window": window_of(settings, plan.recipe.epochs),
+        "score_epoch": settings.score_epoch,
+        "gradient": settings.gradient,
+    }
+
+
+def _unread(material: Material) -> list[str]:
+    count = int((~material.usable).sum())
+    return [f"samples that cannot be read or hold nothing, which stay: {count:,}"] if count else []
