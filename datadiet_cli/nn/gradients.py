@@ -29,8 +29,8 @@ def full_gradient_norms(
 
     The gradients of a batch are computed at once by `torch.func`. Where the network has operations that this cannot
     take (recurrent layers, changes in place, branches by value), there is one pass backward for each sample: slower,
-    and the same numbers but for rounding. Batches have all one size, the last one filled up, so that a sample is computed
-    alike whoever else there is.
+    and the same numbers but for rounding. Batches have all one size, the last one filled up, so that a sample is
+    computed alike whoever else there is.
 
     Args:
         model: gives (m, K) logits or (m, 1) numbers; is moved to the device, and put into eval mode.

@@ -9,8 +9,8 @@ For a sample with logits z of K classes, p = softmax(z), and label y, in an epoc
 - ``entropy``: - sum of p log p, in nats.
 - ``correct``: whether the margin is above 0, so a tie is not correct (forgetting: Toneva et al., ICLR 2019).
 - ``gradient``: the length of the gradient of the loss by weight and bias of the last layer (GraNd, Paul et al.,
-  definition 2.1, of that layer alone): with what the layer is given, h, it is error * sqrt(|h|^2 + 1), or error * |h| for a layer
-  without a bias. Only of models whose `head` is an `nn.Linear`.
+  definition 2.1, of that layer alone): with what the layer is given, h, it is error * sqrt(|h|^2 + 1), or error * |h|
+  for a layer without a bias. Only of models whose `head` is an `nn.Linear`.
 - ``divergence``: sum over c of p_c |log(p_c / q_c)|, with q the p of the epoch before (TDDS, Zhang et al., "Spanning
   training progress", CVPR 2024, equations 4 and 5). NaN in the first epoch, and where the sample took no part in this
   epoch or the one before. Logarithms are held in half precision: to some 0.05 %, and from -65504 on. Only where n K is

@@ -185,7 +185,7 @@ def _why(evidence: Row, counted: str, threshold: str | None) -> str:
         place = (
             "" if stratum is None else f"It is in stratum {stratum + 1} of {strata}, counted from the lowest score. "
         )
-        return f"{place}{who}{counted}, and did not draw it."
+        return f"{place}{who}{counted}; this one was not drawn."
     return f"{who}{counted}{'' if threshold is None else f', from {threshold} on'}."
 
 

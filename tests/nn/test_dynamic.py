@@ -219,14 +219,14 @@ def test_adaptive_follows_the_recall_and_the_losses():
     """Of a class that is known more is left out, and of that the samples of little loss; none without a chance."""
     target = np.repeat([0, 1], [100, 100])
     correct = np.concatenate([np.arange(100) % 10 > 0, np.arange(100) % 2 > 0])
-    losses = np.where(correct, 0.1, 1.0)
+    losses = np.where(correct, 0.125, 1.0)
     sampler = told("adaptive", losses, target, correct, share=0.6)
     rows = torch.arange(200)
     for _ in range(3):
-        sampler.observe(rows, torch.from_numpy(losses * 0.2).float(), torch.from_numpy(correct))
+        sampler.observe(rows, torch.from_numpy(losses * 0.25).float(), torch.from_numpy(correct))
     np.testing.assert_allclose(sampler.recall(), [0.9, 0.5])
     kept = len(sampler.plan(4).rows)
-    assert kept == 200 - int(0.6 * 0.7 * 200)
+    assert kept == 200 - int(0.6 * (1 - 0.34375) * 200)
     chances = sampler.chances(4).numpy()
     # Half evenly, the other half as 1 to 5.
     np.testing.assert_allclose([chances[:100].sum(), chances[100:].sum()], [kept / 4 + kept / 12, kept * 2 / 3], atol=1)

@@ -14,17 +14,17 @@ from scipy.stats import entropy
 
 from datadiet_cli.errors import InputError
 from datadiet_cli.nn.batches import Samples
-from datadiet_cli.nn.predicting import predict
+from datadiet_cli.nn.predicting import features, predict
 from datadiet_cli.nn.record import CLASSES, NUMBERS, Facts, Record
-from datadiet_cli.nn.recorder import Recorder, quantities, quantities_of
+from datadiet_cli.nn.recorder import Recorder, last_layer, quantities, quantities_of
 from datadiet_cli.nn.training import fit
-from tests.nn.lessons import CPU, mlp, numbers, recipe, vectors
+from tests.nn.lessons import CPU, mlp, numbers, recipe, users, vectors
 
 
 def facts_of(samples, epochs, **changes):
     given_ = {
         "samples": len(samples), "epochs": epochs, "seeds": (7,), "how": "batch", "fingerprint": "abc", "labels": "def",
-        "quantities": tuple(quantities_of(samples.regression)), "spec": {"model": "mlp"}, "recipe": {"epochs": epochs},
+        "quantities": quantities_of(0 if samples.regression else 10, len(samples)), "spec": {"model": "mlp"}, "recipe": {"epochs": epochs},
     }  # fmt: skip
     return Facts(**{**given_, **changes})
 
@@ -59,13 +59,15 @@ def test_quantities_are_what_they_are_called(logits, labels):
 def test_far_logits_stay_finite(tmp_path):
     logits = torch.tensor([[1e38, -1e38], [-1e38, 1e38], [0.0, 0.0]])
     samples = Samples((torch.zeros(3, 1),), torch.zeros(3, dtype=torch.int64))
-    record = record_of(tmp_path / "record", samples, 1)
+    record = record_of(tmp_path / "record", samples, 2, quantities=(*CLASSES, "divergence"))
     recorder = Recorder(record)
     recorder.begin(samples, CPU, 0)
-    recorder.observe(torch.arange(3), logits, samples.target)
-    recorder.end(0)
-    assert record.read("margin", 0).tolist() == [[65504, -65504, 0]]
-    assert record.read("correct", 0).tolist() == [[True, False, False]]
+    for epoch, said in enumerate((logits, -logits)):
+        recorder.observe(torch.arange(3), said, samples.target)
+        recorder.end(epoch)
+    assert record.read("margin", 0)[0].tolist() == [65504, -65504, 0]
+    assert record.read("correct", 0)[0].tolist() == [True, False, False]
+    assert record.read("divergence", 0)[1].tolist() == [65504, 65504, 0]
     assert all(np.isfinite(record.read(name, 0)).all() for name in CLASSES)
 
 
@@ -90,6 +92,148 @@ def test_a_record_by_epoch_is_of_the_model_as_it_is_then(tmp_path):
         np.testing.assert_allclose(record.read(name, 0)[-1], expected[name].numpy(), rtol=1e-3, atol=1e-6)
     plain = fit(mlp(samples, 0.4), samples, recipe(epochs=3), seed=0, device=CPU)
     assert plain.history == fitted.history  # looking changes nothing
+
+
+@pytest.mark.parametrize("how", ["batch", "epoch"])
+@pytest.mark.parametrize("make", [mlp, users], ids=["ours", "a user's"])
+def test_gradients_of_the_last_layer(tmp_path, how, make):
+    samples = vectors(stop=60)
+    record, model = record_of(tmp_path / "record", samples, 1, how=how), make(samples)
+    # One batch, and a rate of nothing: what was learned from is the model as it is afterwards.
+    fit(model, samples, recipe(epochs=1, learning_rate=1e-30), seed=0, device=CPU, recorder=Recorder(record))
+    model.train(how == "batch")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    out = model(*samples.inputs)
+    losses = torch.nn.functional.cross_entropy(out, samples.target, reduction="none")
+    weights = list(model.head.parameters())
+    expected = [
+        torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights, retain_graph=True)]).norm()
+        for loss in losses
+    ]
+    if how == "epoch" or make is mlp:  # dropout in training is another draw
+        np.testing.assert_allclose(record.read("gradient", 0)[0], expected, rtol=2e-3)
+    assert (record.read("gradient", 0) >= record.read("error", 0)).all()
+
+
+def test_a_last_layer_without_a_bias(tmp_path):
+    samples = vectors(stop=60)
+    record, model = record_of(tmp_path / "record", samples, 1, how="epoch"), mlp(samples)
+    model.head = torch.nn.Linear(model.head.in_features, 10, bias=False)
+    fit(model, samples, recipe(epochs=1), seed=0, device=CPU, recorder=Recorder(record))
+    given_ = np.linalg.norm(features(model, samples, device=CPU), axis=1)
+    np.testing.assert_allclose(record.read("gradient", 0)[0], record.read("error", 0)[0] * given_, rtol=2e-3)
+
+
+def test_a_model_that_does_not_tell_its_last_layer(tmp_path):
+    samples = vectors(stop=60)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 10))
+    assert last_layer(model) is None
+    wanted = quantities_of(10, 60, gradient=False)
+    assert wanted == (*CLASSES, "divergence")
+    record = record_of(tmp_path / "record", samples, 2, quantities=wanted)
+    fit(model, samples, recipe(epochs=2), seed=0, device=CPU, recorder=Recorder(record))
+    assert record.missing() == []
+    record = record_of(tmp_path / "other", samples, 2)
+    with pytest.raises(ValueError, match="no `head`"):
+        fit(model, samples, recipe(epochs=2), seed=0, device=CPU, recorder=Recorder(record))
+    recorder = Recorder(record)
+    recorder.begin(samples, CPU, 0)
+    with pytest.raises(ValueError, match="nobody is watching"):
+        recorder.observe(torch.arange(60), torch.zeros(60, 10), samples.target)
+
+
+def test_divergences_are_from_one_epoch_to_the_next(tmp_path):
+    samples = vectors(stop=80)
+    record, model = record_of(tmp_path / "record", samples, 3, how="epoch"), mlp(samples)
+    said = []
+
+    def look(epoch, epochs):
+        said.append(log_softmax(predict(model, samples, device=CPU).astype(np.float64), axis=1))
+
+    fit(model, samples, recipe(epochs=3), seed=0, device=CPU, recorder=Recorder(record), progress=look)
+    found = record.read("divergence", 0)
+    assert np.isnan(found[0]).all()
+    for epoch in (1, 2):
+        expected = (np.exp(said[epoch]) * abs(said[epoch] - said[epoch - 1])).sum(axis=1)
+        np.testing.assert_allclose(found[epoch], expected, rtol=5e-3, atol=2e-3)
+
+
+def test_divergence_is_left_out_where_it_would_take_much_room():
+    assert quantities_of(1000, 134_217) == (*CLASSES, "gradient", "divergence")
+    assert quantities_of(1000, 134_218) == (*CLASSES, "gradient")
+    assert quantities_of(0, 5) == NUMBERS
+
+
+def test_a_sample_left_out_keeps_its_last_values_but_has_no_divergence(tmp_path):
+    samples = vectors(stop=4)
+    record = record_of(tmp_path / "record", samples, 5, quantities=(*CLASSES, "divergence"))
+    recorder = Recorder(record)
+    recorder.begin(samples, CPU, 0)
+    turns = [[0, 1], [1, 2], [1, 2], [0, 1, 2], [0, 1, 2]]
+    for epoch, turn in enumerate(turns):
+        if epoch == 2:  # cut off, and gone on
+            state = recorder.state()
+            recorder = Recorder(record)
+            recorder.begin(samples, CPU, epoch, state)
+        rows = torch.tensor(turn)
+        recorder.observe(rows, torch.full((len(turn), 10), epoch / 7).triu(), samples.target[rows])
+        recorder.end(epoch)
+    loss, nan = record.read("loss", 0), np.isnan
+    assert nan(loss).tolist() == [[False, False, True, True]] + [[False, False, False, True]] * 4
+    assert (loss[1:3, 0] == loss[0, 0]).all()
+    assert (record.read("correct", 0)[1:3, 0] == record.read("correct", 0)[0, 0]).all()
+    there = ~nan(record.read("divergence", 0))
+    assert there.tolist() == [
+        [False] * 4, [False, True, False, False], [False, True, True, False], [False, True, True, False],
+        [True, True, True, False],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", [vectors, numbers])
+def test_samples_that_were_held_out_are_observed(tmp_path, data):
+    everything = data()
+    held = torch.arange(0, len(everything), 5)
+    rest = torch.tensor([row for row in range(len(everything)) if row % 5])
+    record, model = record_of(tmp_path / "record", everything, 2, how="epoch"), mlp(everything)
+    fit(
+        model, everything.rows(rest), recipe(epochs=2), seed=0, device=CPU, recorder=Recorder(record),
+        observed=everything.rows(held),
+    )  # fmt: skip
+    found = record.read("loss", 0)
+    assert np.isnan(found[:, rest]).all()
+    out = torch.from_numpy(predict(model, everything, device=CPU))
+    scale = 1.0 if not everything.regression else model.target_scale
+    expected = quantities(out, everything.target, scale)["loss"]
+    np.testing.assert_allclose(found[-1, held], expected[held], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("how", "observed", "message"),
+    [
+        ("batch", vectors(0, 9), "take a record by epoch"),
+        (None, vectors(0, 9), "take a record by epoch"),
+        ("epoch", vectors(0, 0), "must be there, and of the same task"),
+        ("epoch", numbers(), "must be there, and of the same task"),
+        ("epoch", Samples((torch.zeros(2, 64),), torch.tensor([3, 10])), "classes from 3 to 10"),
+    ],
+)
+def test_samples_that_cannot_be_observed(tmp_path, how, observed, message):
+    samples = vectors(stop=100)
+    recorder = how and Recorder(record_of(tmp_path / "record", samples, 1, how=how))
+    with pytest.raises(ValueError, match=message):
+        fit(mlp(samples), samples, recipe(epochs=1), seed=0, device=CPU, recorder=recorder, observed=observed)
+
+
+def test_a_record_of_fewer_quantities_still_opens(tmp_path):
+    samples = vectors(stop=100)
+    record = record_of(tmp_path / "record", samples, 2, quantities=CLASSES)
+    fit(mlp(samples), samples, recipe(epochs=2), seed=0, device=CPU, recorder=Recorder(record))
+    again = Record.open(str(tmp_path / "record"))
+    assert again.facts.quantities == CLASSES
+    with pytest.raises(ValueError, match="has no gradient"):
+        again.read("gradient", 0)
 
 
 def test_samples_have_their_own_rows(tmp_path):
@@ -205,7 +349,9 @@ def test_a_record_of_something_else_is_refused(tmp_path, changes, message):
         Record.open(str(tmp_path / "record"), fingerprint="other")
 
 
-@pytest.mark.parametrize("changes", [{"how": "often"}, {"quantities": ("loss",)}, {"seeds": ()}, {"epochs": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"how": "often"}, {"quantities": (*CLASSES, "divergence", "gradient")}, {"seeds": ()}, {"epochs": 0}]
+)
 def test_a_record_of_nothing(tmp_path, changes):
     with pytest.raises(ValueError, match="a record"):
         record_of(tmp_path / "record", vectors(), **{"epochs": 1, **changes})

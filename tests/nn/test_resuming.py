@@ -42,7 +42,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("how", ["batch", "epoch"])
+@pytest.mark.parametrize("how", ["batch", "epoch", "observed"])
 def test_cut_off_and_gone_on_is_as_undisturbed(tmp_path, case, how):
     data, make, changes = CASES[case]
     samples, settings = data(), recipe(**{"learning_rate": 0.02, **changes})
@@ -50,10 +50,10 @@ def test_cut_off_and_gone_on_is_as_undisturbed(tmp_path, case, how):
     whole = plan(settings, len(samples)).whole
 
     def training(name, progress=lambda done, planned: None, checkpoint=None):
-        record = record_of(tmp_path / name, samples, whole, how=how)
+        record = record_of(tmp_path / name, samples, whole, how="batch" if how == "batch" else "epoch")
         return fit(
             make(samples), samples, settings, seed=7, device=CPU, validation=unseen, progress=progress,
-            recorder=Recorder(record), checkpoint=checkpoint,
+            recorder=Recorder(record), checkpoint=checkpoint, observed=unseen if how == "observed" else None,
         )  # fmt: skip
 
     undisturbed = training("one")
@@ -68,7 +68,7 @@ def test_cut_off_and_gone_on_is_as_undisturbed(tmp_path, case, how):
     assert undisturbed.history == resumed.history
     for name in ("epochs", "best_epoch", "steps", "samples_seen"):
         assert getattr(undisturbed, name) == getattr(resumed, name)
-    for quantity in quantities_of(samples.regression):
+    for quantity in quantities_of(0 if samples.regression else 10, len(samples)):
         one, two = (tmp_path / name / "model-000" / f"{quantity}.npy" for name in ("one", "two"))
         assert one.read_bytes() == two.read_bytes()
     ended = training("two", checkpoint=checkpoint)

@@ -177,7 +177,7 @@ def _closest(x: Small, rows: Ints, others: Ints, few: slice, width: int, k: int)
 
 
 def _smallest(gap: Floats, few: slice, width: int) -> Ints:
-    """Columns of the smallest numbers of each row, in no order.
+    """Columns of the smallest numbers of each row, equal ones in their order.
 
     The smallest of a few columns tell what no more than some of the others are below, which takes far less time than
     to put all in order.
@@ -191,19 +191,18 @@ def _smallest(gap: Floats, few: slice, width: int) -> Ints:
         (q, width) int64.
     """
     first = gap[:, few]
-    if first.shape[1] <= width or first.shape[1] == gap.shape[1]:
-        return np.argpartition(gap, width - 1, axis=1)[:, :width]
-    bound = np.partition(first, width - 1, axis=1)[:, width - 1]
-    row, column = np.divmod(np.flatnonzero(gap <= bound[:, None]), gap.shape[1])
-    count = np.bincount(row, minlength=len(gap))
-    if count.max(initial=0) * 2 > gap.shape[1]:
-        return np.argpartition(gap, width - 1, axis=1)[:, :width]
-    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    passed = np.full((len(gap), int(count.max(initial=0))), np.inf)
-    passed[row, place] = gap[row, column]
-    which = np.zeros(passed.shape, dtype=np.int64)
-    which[row, place] = column
-    return np.take_along_axis(which, np.argpartition(passed, width - 1, axis=1)[:, :width], axis=1)
+    if width < first.shape[1] < gap.shape[1]:
+        bound = np.partition(first, width - 1, axis=1)[:, width - 1]
+        row, column = np.divmod(np.flatnonzero(gap <= bound[:, None]), gap.shape[1])
+        count = np.bincount(row, minlength=len(gap))
+        most = int(count.max(initial=0))
+        if 2 * most < gap.shape[1]:
+            place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+            passed, which = np.full((len(gap), most), np.inf), np.zeros((len(gap), most), dtype=np.int64)
+            passed[row, place] = gap[row, column]
+            which[row, place] = column
+            return np.take_along_axis(which, np.argsort(passed, axis=1, kind="stable")[:, :width], axis=1)
+    return np.argsort(gap, axis=1, kind="stable")[:, :width]
 
 
 def _by_cells(x: Small, ask: Ints, among: Ints, look: int, seed: int) -> Iterator[tuple[Ints, Ints]]:

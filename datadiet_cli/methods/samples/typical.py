@@ -149,7 +149,7 @@ def _unit(x: Small) -> Small:
 
 def _standing(x: Small) -> Ints:
     """An order that depends on the samples alone: by how far they lie along one direction."""
-    along = np.random.default_rng(0).normal(size=x.shape[1]).astype(np.float32)
+    along = np.random.default_rng(0).standard_normal(x.shape[1:], dtype=np.float32)
     return np.argsort(np.einsum("ij,j->i", x, along), kind="stable")
 
 
