@@ -1,0 +1,246 @@
+"""Try choices out: train the reference model on each, side by side, and ask it about samples that it did not see."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import xxhash
+
+from datadiet_cli.engine import Engine
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.folds import stratified
+from datadiet_cli.methods.noninferiority import Unit, r2_scores
+from datadiet_cli.methods.samples.choose import Crowd, Plan, choose
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Task
+from datadiet_cli.steps.choosing.plans import draws
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.division import sample_keys
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, resumable, seed_of, teach
+from datadiet_cli.steps.teaching.material import Material, spec_of
+from datadiet_cli.steps.teaching.recipes import recipe_of
+from datadiet_cli.steps.teaching.results import predicted
+
+T = TypeVar("T")
+
+
+class Job(NamedTuple):
+    """One training and what it is asked.
+
+    Attributes:
+        rows: (k,) int64 positions in the material of those to learn from.
+        judged: (m,) int64 positions of those to be judged by.
+        seed: of weights and batches.
+    """
+
+    rows: Ints
+    judged: Ints
+    seed: int
+
+
+class Said(NamedTuple):
+    """What a training came to.
+
+    Attributes:
+        values: (m,) float64 of those it was judged by: of classes whether it is right, 1 or 0; else the number it says.
+        samples_seen: in training.
+    """
+
+    values: Floats
+    samples_seen: int
+
+
+class Trials:
+    """Trainings of the reference model on parts of a material. Use as a context manager.
+
+    What was trained is remembered until all is done, so that an interrupted run loses only trainings under way, and
+    the same training is never run twice.
+
+    Args:
+        task: names the model and the run.
+        material: the samples.
+        name: apart from other trials of the same run.
+
+    Attributes:
+        samples_seen: by all trainings so far.
+        trainings: how many.
+    """
+
+    def __init__(self, task: Task, material: Material, name: str) -> None:
+        self.samples_seen = 0
+        self.trainings = 0
+        self._task, self._material = task, material
+        self._spec: Spec = spec_of(material, task.settings, material.goal.classes, STEP)
+        self._origin = origin_of(task.settings)
+        self._name = name
+        self._done: dict[str, Floats] = {}
+        self._kept = ExitStack()
+
+    @property
+    def unit(self) -> Unit:
+        """What scores are: of correctness, or of R2."""
+        return "points" if self._material.goal.classes else "R2"
+
+    @property
+    def bound(self) -> float | None:
+        """How far scores of two choices can lie apart; None for any distance."""
+        return 1.0 if self._material.goal.classes else None
+
+    def __enter__(self) -> "Trials":
+        context, settings = self._task.context, self._task.settings
+        self._kept.enter_context(resumable(context))
+        keys = [self._name, self._origin, str(context.seed), settings.model_dump_json(), self._material.digest]
+        self._place = self._kept.enter_context(Place(STEP, keys, context))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._kept.__exit__(kind, error, trace)
+
+    def run(self, jobs: Sequence[Job], said: str) -> list[Floats]:
+        """Train, and ask.
+
+        Args:
+            jobs: what; each learns from two samples at least.
+            said: for the progress bar.
+
+        Returns:
+            `Said.values` of each job.
+
+        Raises:
+            ConfigError, InputError, DatadietError: as `teach`.
+        """
+        context = self._task.context
+        lessons, keys = [], []
+        for job in jobs:
+            lesson = self._lesson(job)
+            asked = xxhash.xxh3_64_hexdigest(np.ascontiguousarray(job.judged).tobytes())
+            lessons.append(lesson)
+            keys.append(f"{key_of_lesson(lesson, context.device)}-{asked}")
+        # Choices may be the same, as those of all methods are where nearly everything stays.
+        new = [i for i, key in enumerate(keys) if key not in self._done and keys.index(key) == i]
+        tell = context.progress(said, len(new))
+        quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
+
+        def train(numbers: Sequence[int]) -> list[Said]:
+            return [self._trained(lessons[new[k]], jobs[new[k]].judged, keys[new[k]], quiet) for k in numbers]
+
+        made = side_by_side(train, len(new), self._task, tell)
+        for i, one in zip(new, made, strict=True):
+            self._done[keys[i]] = one.values
+            self.samples_seen += one.samples_seen
+            self.trainings += 1
+        return [self._done[key] for key in keys]
+
+    def scores(self, values: Floats, judged: Ints) -> Floats:
+        """(S, m) scores of what S trainings say of m samples: correctness, or what R2 is the mean of.
+
+        Raises:
+            ConfigError: the numbers to predict are all equal.
+        """
+        if self._material.goal.classes:
+            return values
+        try:
+            return r2_scores(self._material.goal.values[judged], values)
+        except ValueError as error:
+            raise ConfigError(f"{STEP}: {self._task.path}: trainings cannot be compared: {error}") from error
+
+    def _lesson(self, job: Job) -> Lesson:
+        task = self._task
+        if len(job.rows) < 2:
+            raise InputError(f"{STEP}: {task.path}: {len(job.rows)} samples to learn from; at least 2 are needed")
+        recipe = recipe_of(task.settings, self._spec, len(job.rows), task.context.device, STEP)
+        none = np.empty(0, dtype=np.int64)
+        return Lesson(self._spec, recipe, self._material, job.rows, none, job.seed, "", self._origin)
+
+    def _trained(self, lesson: Lesson, judged: Ints, key: str, context: Context) -> Said:
+        from datadiet_cli.nn.device import computing, device_of
+
+        settings = self._task.settings
+        with computing(device_of(context.device), settings.threads):
+            fitted = teach(lesson, settings, context, STEP, folder=self._place.room(key))
+            values = predicted(fitted.model, self._material, judged, context)
+        if self._material.goal.classes:
+            values = (values.argmax(axis=1) == self._material.goal.values[judged]).astype(np.float64)
+        return Said(values, fitted.samples_seen)
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Choices among some samples, by whatever plan; those that hang on no seed are made once.
+
+    Attributes:
+        crowd: n samples.
+        rows: (n,) int64 their positions in the material.
+        path: of INPUT, for messages.
+        made: those that were made before.
+    """
+
+    crowd: Crowd
+    rows: Ints
+    path: str
+    made: dict[tuple[Plan, int, int], Ints]
+
+    def chosen(self, plan: Plan, keep: int, seed: int) -> Ints:
+        """(k,) int64 positions in the material, ascending.
+
+        Raises:
+            ConfigError: so many cannot be chosen by the plan.
+        """
+        key = (plan, keep, seed if draws(plan) else 0)
+        if key not in self.made:
+            try:
+                self.made[key] = np.sort(self.rows[choose(self.crowd, plan, keep, key[2]).kept])
+            except ValueError as error:
+                raise ConfigError(f"{STEP}: {self.path}: {error}") from error
+        return self.made[key]
+
+
+def side_by_side(
+    run: Callable[[Sequence[int]], list[T]], count: int, task: Task, tell: Callable[[int], None]
+) -> list[T]:
+    """Do so many things that take one training's threads each, in whatever order; the results in theirs."""
+    workers = max(task.context.engine.workers // task.settings.threads, 1)
+    results: list[T] = []
+    with Engine("threads" if workers > 1 else "serial", workers) as engine:
+        for _, made in engine.map(run, range(count), chunk=1, progress=tell):
+            results.extend(made)
+    return results
+
+
+def dealt(task: Task, usable: Ints, folds: int) -> Ints:
+    """Deal samples in view out, of each class as many to each fold, whatever the order of files or rows.
+
+    Returns:
+        (n,) int64 folds from 0 on; 0 for those that are not usable.
+    """
+    fold = np.zeros(len(task), dtype=np.int64)
+    if folds > 1:
+        keys = sample_keys(task.view)
+        order = usable[np.lexsort((usable, keys[usable]))]
+        fold[order] = stratified(task.label[order], np.ones(len(order), dtype=bool), folds)
+    return fold
+
+
+def need_labels(task: Task, flag: str, instead: str) -> None:
+    """Say that trainings cannot be compared where there is nothing to predict.
+
+    Raises:
+        ConfigError: there are no labels, or several to a sample.
+    """
+    if task.goal is None:
+        none = "there are no labels" if not task.dataset.class_sets else "labels stand for several classes at once"
+        raise ConfigError(f"{STEP}: {task.path}: {flag} compares trainings, and {none}; name {instead}")
+
+
+def number_in(keep: int, n: int, crowd: Crowd) -> int:
+    """How many of a part are to be kept where it is `keep` of n in all; of each group one at least."""
+    groups = len(np.unique(crowd.group))
+    return min(max(round(keep * len(crowd) / n), groups, 2), len(crowd))
+
+
+def seeds_of(context: Context, first: int, count: int) -> list[int]:
+    """The seeds of trainings by their numbers."""
+    return [seed_of(context.seed, first + number) for number in range(count)]
