@@ -1,4 +1,4 @@
-"""How well a model learns from what each method keeps: the digits of scikit-learn, clean and with wrong labels; CIFAR-10.
+"""How well a model learns from what each method keeps: digits, clean and with wrong labels, and CIFAR-10.
 
 Digits: five splits of 1,797 digits, 70 % to learn from. Scores are the mean of ten networks (64-128-128-10) that were
 trained for 50 epochs on all of the training part; what is kept then teaches a network with another seed, for 1,000
@@ -102,9 +102,11 @@ class Digits(torch.nn.Module):
             self.body, self.head = torch.nn.Sequential(*layers), torch.nn.Linear(128, 10)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the head is given."""
         return self.body(x)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits."""
         return self.head(self.features(x))
 
 
@@ -174,7 +176,15 @@ def crowd_of(train: Samples, models: Sequence[torch.nn.Module], recipe: Recipe, 
     n = len(train)
     with tempfile.TemporaryDirectory() as place:
         facts = Facts(
-            n, recipe.epochs, tuple(range(len(models))), "epoch", quantities_of(classes, n), "", "", {}, recipe.as_json()
+            n,
+            recipe.epochs,
+            tuple(range(len(models))),
+            "epoch",
+            quantities_of(classes, n),
+            "",
+            "",
+            {},
+            recipe.as_json(),
         )
         record = Record.create(os.path.join(place, "record"), facts)
         held = []

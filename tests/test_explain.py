@@ -171,8 +171,8 @@ class TestSelection:
             "cat/b.png: dropped by select-samples",
             "",
             "Step 1, select-samples: dropped (not-selected)",
-            "  el2n gives it 0.04123, less than 87.5 % of the 400 samples of class cat.",
-            "  The rule top-k kept 120 of them, from 0.312 on.",
+            "  el2n gives it 0.04123, less than 87.5 % of its class.",
+            "  The rule top-k kept 120 of the 400 samples of class cat, from 0.312 on.",
             "  Nearest sample that was kept: train/cat/0123.jpg (distance 0.18).",
         ]
 
@@ -182,47 +182,55 @@ class TestSelection:
             (
                 {"rule": "ccs", "why": "wrong", "percentile": 99},
                 [
-                    "el2n gives it 0.04123, more than 99 % of the 400 samples of class cat.",
-                    "Its label is likely wrong: such samples go first. The rule ccs kept 120 of them; the limit",
+                    "el2n gives it 0.04123, no less than 99 % of its class.",
+                    "It is one of the hardest, whose labels are likeliest wrong and which go first. "
+                    "The rule ccs kept 120 of the 400 samples of class cat; the limit was 0.3.",
                 ],
             ),
             (
-                {"rule": "ccs", "why": "not-drawn", "stratum": 3, "strata": 50},
+                {"rule": "ccs", "why": "not-drawn", "stratum": 3, "strata": 50, "class": None},
                 [
-                    "el2n gives it 0.04123, less than 87.5 % of the 400 samples of class cat.",
-                    "It is in stratum 4 of 50, counted from the lowest score. The rule ccs kept 120 of them, "
-                    "and did not draw it.",
+                    "el2n gives it 0.04123, less than 87.5 % of the samples.",
+                    "It is in stratum 4 of 50, from the lowest scores on. The rule ccs kept 120 of the 400 samples; "
+                    "this one was not drawn.",
                 ],
             ),
             (
-                {"method": "k-center", "rule": None, "score": None, "percentile": None, "why": "covered"},
+                {"method": "k-center", "score": None, "percentile": None, "why": "covered"},
+                ["What was kept stands for it. The method k-center kept 120 of the 400 samples of class cat."],
+            ),
+            (
+                {"rule": "d2", "percentile": None, "why": "covered"},
                 [
-                    "What was kept covers it already. The method k-center kept 120 of the 400 samples of class cat.",
+                    "el2n gives it 0.04123.",
+                    "What was kept stands for it. The rule d2 kept 120 of the 400 samples of class cat.",
                 ],
             ),
             (
-                {"method": "random", "rule": None, "class": None, "why": "not-drawn", "kept_of_class": [1, 1]},
+                {"method": "random", "class": None, "kept_of_class": [1, 1]},
                 ["The draw kept 1 of the 1 sample; this one was not drawn."],
             ),
             (
-                {"method": "composite", "percentile": 100, "terms": {"redundancy": 0.25, "noise": -1.0}},
+                {"method": "composite", "rule": None, "percentile": 100, "terms": {"redundancy": 0.25, "noise": -1.0}},
                 [
-                    "composite gives it 0.04123, the most of the 400 samples of class cat.",
-                    "The rule top-k kept 120 of them, from 0.3 on.",
+                    "composite gives it 0.04123, the most of its class.",
+                    "The method composite kept 120 of the 400 samples of class cat, from 0.3 on.",
                     "Its worth is made up of redundancy 0.25 and noise -1.",
                 ],
             ),
-            (
-                {"kept_of_class": None, "percentile": None},
-                ["el2n gives it 0.04123.", "The rule top-k chose others, from"],
-            ),
+            ({"kept_of_class": None, "score": None}, ["The rule top-k chose others, from 0.3 on."]),
         ],
     )
     def test_other_reasons(self, by_hand, explain, evidence, lines):
         told = {**SELECTION, "nearest_kept": None, **evidence}
-        words = explain(by_hand(verdict(id="cat/b.png", threshold=0.3, evidence=told)), "cat/b.png")
-        assert len(words) == 3 + len(lines)
-        assert all(said.startswith(f"  {line}") for said, line in zip(words[3:], lines, strict=True))
+        row = verdict(id="cat/b.png", threshold=0.3, evidence=told, detail="the same in short")
+        assert explain(by_hand(row), "cat/b.png")[3:] == [f"  {line}" for line in lines]
+
+    def test_a_sample_that_was_spared_after_all(self, by_hand, explain):
+        row = verdict(id="cat/b.png", action="flag", evidence=SELECTION, detail="kept: the last sample of class cat")
+        words = explain(by_hand(row), "cat/b.png")
+        assert words[0] == "cat/b.png: kept; flagged by select-samples"
+        assert words[-1] == "  kept: the last sample of class cat"
 
     def test_odd_evidence_is_told_as_it_is(self, by_hand, explain):
         told = {**SELECTION, "kept_of_class": ["many"], "x": {"deep": [1, {"er": None}]}, "yes": True}

@@ -84,8 +84,10 @@ def _paragraph(row: Row, reasons: Reasons) -> list[str]:
     evidence = row["evidence"]
     told = f"Step {row['step_number']}, {row['step']}: {_done(row)}"
     if _is_selection(evidence):
-        detail = [f"  {printable(row['detail'])}"] if row["detail"] else []
-        return [f"{told} ({row['reason']})", *(f"  {line}" for line in _selection(evidence, row["threshold"])), *detail]
+        # The detail says the same in short, but for what was spared after all.
+        spared = [row["detail"]] if row["detail"] and row["action"] != Action.DROP else []
+        lines = [*_selection(evidence, row["threshold"]), *map(printable, spared)]
+        return [f"{told} ({row['reason']})", *(f"  {line}" for line in lines)]
     words = reasons(row["step"]).get(row["reason"])
     lines = [f"{told}: {words} ({row['reason']})" if words else f"{told}: {row['reason']}"]
     if row["witness"] is not None:
@@ -135,14 +137,7 @@ def _is_selection(evidence: Row | None) -> bool:
 
 def _selection(evidence: Row, threshold: object) -> list[str]:
     """Why select-samples did not choose a sample, a sentence a line."""
-    kept, total = evidence["kept_of_class"] or (None, None)
-    group = "" if evidence.get("class") is None else f" of class {printable(str(evidence['class']))}"
-    crowd = "the training samples" if total is None else f"the {_plural(total, 'sample')}"
-    standing = _standing(evidence, crowd + group)
-    crowd = "them" if standing and evidence.get("percentile") is not None else crowd + group
-    counted = "" if kept is None else f" kept {kept:,} of {crowd}"
-    lines = [standing] if standing else []
-    lines += [_why(evidence, counted, _number(threshold))]
+    lines = [line for line in (_standing(evidence), _why(evidence, _number(threshold))) if line]
     terms = evidence.get("terms")
     if terms:
         lines.append(f"Its worth is made up of {_listed([f'{key} {_inline(value)}' for key, value in terms.items()])}.")
@@ -153,40 +148,50 @@ def _selection(evidence: Row, threshold: object) -> list[str]:
     return lines
 
 
-def _standing(evidence: Row, crowd: str) -> str:
+def _standing(evidence: Row) -> str:
     """What the score says of it among its class; nothing where it was drawn at random."""
     score, percentile = _number(evidence.get("score")), evidence.get("percentile")
     if score is None or evidence["method"] == "random":
         return ""
     gives = f"{printable(str(evidence['method']))} gives it {score}"
+    among = "of the samples" if evidence.get("class") is None else "of its class"
     if percentile is None:
         return f"{gives}."
-    if percentile <= 0 or percentile >= 100:
-        return f"{gives}, the {'least' if percentile <= 0 else 'most'} of {crowd}."
-    if percentile < 50:
-        return f"{gives}, less than {100 - percentile:.3g} % of {crowd}."
-    return f"{gives}, more than {percentile:.3g} % of {crowd}."
+    if percentile >= 100:
+        return f"{gives}, the most {among}."
+    if percentile >= 50:
+        return f"{gives}, no less than {percentile:.3g} % {among}."
+    return f"{gives}, less than {100 - percentile:.3g} % {among}."
 
 
-def _why(evidence: Row, counted: str, threshold: str | None) -> str:
+def _why(evidence: Row, threshold: str | None) -> str:
     """The part of the rule in it."""
-    rule = evidence.get("rule") or evidence["method"]
-    who = "The draw" if rule == "random" else f"The rule {printable(str(rule))}"
-    if evidence.get("rule") is None and rule != "random":
-        who = f"The method {printable(str(rule))}"
-    why, limit = evidence["why"], "" if threshold is None else f"; the limit was {threshold}"
-    counted = counted or " chose others"
+    why, kept = evidence["why"], _kept(evidence)
+    if evidence["method"] == "random":
+        return f"The draw {kept}; this one was not drawn."
+    # A choice by features, or by worth, has no rule besides.
+    ruled = evidence.get("rule") is not None and (why != "covered" or evidence["rule"] == "d2")
+    name = printable(str(evidence["rule" if ruled else "method"]))
+    who = f"The {'rule' if ruled else 'method'} {name} {kept}"
     if why == "wrong":
-        return f"Its label is likely wrong: such samples go first. {who}{counted}{limit}."
+        limit = "" if threshold is None else f"; the limit was {threshold}"
+        return f"It is one of the hardest, whose labels are likeliest wrong and which go first. {who}{limit}."
     if why == "covered":
-        return f"What was kept covers it already. {who}{counted}."
+        return f"What was kept stands for it. {who}."
     if why == "not-drawn":
         stratum, strata = evidence.get("stratum"), evidence.get("strata")
-        place = (
-            "" if stratum is None else f"It is in stratum {stratum + 1} of {strata}, counted from the lowest score. "
-        )
-        return f"{place}{who}{counted}; this one was not drawn."
-    return f"{who}{counted}{'' if threshold is None else f', from {threshold} on'}."
+        place = "" if stratum is None else f"It is in stratum {stratum + 1} of {strata}, from the lowest scores on. "
+        return f"{place}{who}; this one was not drawn."
+    return f"{who}{'' if threshold is None else f', from {threshold} on'}."
+
+
+def _kept(evidence: Row) -> str:
+    """How many samples of its class were kept."""
+    if evidence["kept_of_class"] is None:
+        return "chose others"
+    kept, total = evidence["kept_of_class"]
+    group = "" if evidence.get("class") is None else f" of class {printable(str(evidence['class']))}"
+    return f"kept {kept:,} of the {_plural(total, 'sample')}{group}"
 
 
 def _number(value: object) -> str | None:

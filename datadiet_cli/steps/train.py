@@ -1,7 +1,8 @@
 """Train a reference model on a dataset, and write down how each sample was learned.
 
 Only training samples are learned from. A validation split tells how it goes and, if asked for, when to stop; a test
-split is looked at once, at the end.
+split is looked at once, at the end. What dynamic pruning is compared with is trained by the same seeds, and judged by
+the test split, or else by the one for validation; where there is neither, training samples are held out for that.
 """
 
 import os
@@ -17,6 +18,7 @@ from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import Division, divide
+from datadiet_cli.steps.teaching.controls import NOWHERE, compared, dynamic_of, judge_of, wants_controls
 from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, resumable, seed_of, teach
 from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
@@ -43,15 +45,14 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         DatadietError: memory ran out.
     """
     material = material_of(dataset, settings, context, STEP)
-    held_out = settings.validation if settings.patience is not None else 0.0
-    division = divide(dataset, material.goal, validation=held_out, test=None, seed=context.seed, usable=material.usable)
+    division = _divided(material, settings, context)
     if settings.patience is not None and not len(division.validation):
         raise ConfigError(f"{STEP}: --patience needs validation data: a split of that name, or --validation above 0")
     if len(division.train) < 2:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(division.train), context.device, STEP)
-    recipe = replace(recipe, patience=settings.patience)
+    recipe = replace(recipe, patience=settings.patience, **dynamic_of(settings))
     origin = origin_of(settings)
     lessons = [
         Lesson(
@@ -73,8 +74,35 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
             room = place.room(f"model-{number}")
             fitted.append(teach(lesson, settings, context, STEP, folder=room, recorder=recorder))
         metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
+        timings: dict[str, Any] = {}
+        if wants_controls(settings):
+            judge = judge_of(division)
+            if judge is None:
+                metrics["notes"].append(NOWHERE)
+            else:
+                told = compared(lessons, fitted, judge, settings, context, place, STEP)
+                metrics["dynamic"], timings["dynamic"] = told
         folder = _written(material, spec, fitted[0], division, record, context)
-    return Outcome(material.unreadable(context), metrics, folders={".model": folder})
+    return Outcome(material.unreadable(context), metrics, folders={".model": folder}, timings=timings)
+
+
+def _divided(material: Material, settings: Train, context: Context) -> Division:
+    """The parts; some training samples are held out if something hangs on it and there is no split for that."""
+
+    def parts(held_out: float) -> Division:
+        return divide(
+            material.dataset,
+            material.goal,
+            validation=held_out,
+            test=None,
+            seed=context.seed,
+            usable=material.usable,
+        )
+
+    division = parts(settings.validation if settings.patience is not None else 0.0)
+    if wants_controls(settings) and judge_of(division) is None:
+        division = parts(settings.validation)
+    return division
 
 
 def _metrics(

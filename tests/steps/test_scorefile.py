@@ -184,12 +184,12 @@ class TestShards:
         assert to_bytes(whole) == to_bytes(merged(parts))
 
     def test_what_a_shard_lacks_others_have(self):
-        one = scores(seeds=[4, 5], el2n=[1, np.nan, 3, np.nan])
-        two = scores("dcba", "yyxx", seeds=[2], el2n=[np.nan, 6, 8, np.nan])
+        one = scores(seeds=[4, 5], told={"samples_seen": 80}, el2n=[1, np.nan, 3, np.nan])
+        two = scores("dcba", "yyxx", seeds=[2], told={"samples_seen": 40}, el2n=[np.nan, 6, 8, np.nan])
         whole = merged([("one", one), ("two", two)])
         by_id = dict(zip(whole.ids, whole.values["el2n"].tolist(), strict=True))
         assert by_id == pytest.approx({"a": 1, "b": 8, "c": 4, "d": np.nan}, nan_ok=True)
-        assert whole.provenance["seeds"] == [2, 4, 5]
+        assert whole.provenance == {**PROVENANCE, "seeds": [2, 4, 5], "samples_seen": 120}
 
     def test_one_is_itself(self):
         one = scores(told={"seeds": []})

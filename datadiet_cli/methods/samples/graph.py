@@ -157,9 +157,11 @@ def _meetings(x: Small, wanted: _Wanted, probe: int, seed: int) -> Iterator[tupl
 
 def _closest(x: Small, rows: Ints, others: Ints, few: slice, width: int, k: int) -> _Near:
     """The k nearest others: `width` candidates by a product of matrices, these by their differences."""
-    # Near the origin a product loses no digits of a small distance.
-    origin = x[rows].mean(axis=0, dtype=np.float64)
-    left, right = x[rows] - origin, x[others] - origin
+    # Near the origin a product loses no digits of a small distance; less their median, whole numbers stay whole.
+    left = x[rows].astype(np.float64)
+    origin = np.partition(left, len(left) // 2, axis=0)[len(left) // 2]
+    left -= origin
+    right = x[others] - origin
     # The square of the row itself is the same for all others of a row, so it may be left out.
     square = np.einsum("ij,ij->i", right, right)[:, None]
     gap = np.hstack([-2 * left, np.ones((len(left), 1))]) @ np.hstack([right, square]).T

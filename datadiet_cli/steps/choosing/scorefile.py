@@ -29,6 +29,8 @@ NAMED = 5
 """Samples that an error names."""
 
 _HEAD = ("id", "label")
+_OWN = {"seeds", "samples_seen"}
+"""What each shard has its own of: of seeds all count, of samples seen in training the sum."""
 _THINGS = {
     "fingerprint": "datasets",
     "digest": "samples or labels",
@@ -54,7 +56,8 @@ class Scores:
         labels: (n,) names of classes, or numbers as text; None without labels.
         values: by score, such as ``el2n``, and ``confidence``: (n,) float64, finite; NaN where a sample has none.
         provenance: JSON values. ``seeds`` is the list of the seeds of the models that scores are the mean of; two
-            files whose provenance is the same in all else are shards of one scoring.
+            files whose provenance is the same in all else are shards of one scoring. ``samples_seen``, how many samples
+            those trainings went through, is a shard's own too, and is added up.
     """
 
     ids: list[str]
@@ -138,7 +141,10 @@ def merged(parts: Sequence[tuple[str, Scores]]) -> Scores:
     weights = [len(scores.seeds) for scores in aligned]
     values = {name: _mean([scores.values[name] for scores in aligned], weights) for name in first.values}
     seeds = sorted(seed for scores in aligned for seed in scores.seeds)
-    return replace(first, values=values, provenance={**first.provenance, "seeds": seeds})
+    seen = [scores.provenance.get("samples_seen") for scores in aligned]
+    together = {"samples_seen": sum(seen)} if all(type(count) is int for count in seen) else {}
+    told = {key: value for key, value in first.provenance.items() if key not in _OWN}
+    return replace(first, values=values, provenance={**told, **together, "seeds": seeds})
 
 
 def matched(scores: Scores, ids: Sequence[str], labels: Sequence[str] | None, path: str) -> Scores:
@@ -227,7 +233,7 @@ def _of_frame(frame: "pl.DataFrame", told: Mapping[str, Any]) -> Scores:
 def _check_alike(path: str, scores: Scores, other_path: str, other: Scores) -> None:
     """Refuse files that are not of one scoring."""
     one, two = scores.provenance, other.provenance
-    for key in [*_THINGS, *sorted({*one, *two} - {*_THINGS, "seeds"})]:
+    for key in [*_THINGS, *sorted({*one, *two} - {*_THINGS, *_OWN})]:
         if one.get(key) != two.get(key):
             values = " and ".join(json.dumps(told.get(key), sort_keys=True) for told in (one, two))
             said = f" ({values})" if len(values) <= LONGEST_SHOWN and key not in ("fingerprint", "digest") else ""

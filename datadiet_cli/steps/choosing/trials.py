@@ -96,7 +96,9 @@ class Trials:
         self._place = self._kept.enter_context(Place(STEP, keys, context))
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._kept.__exit__(kind, error, trace)
 
     def run(self, jobs: Sequence[Job], said: str) -> list[Floats]:
