@@ -200,11 +200,8 @@ class TestSelection:
                 ["What was kept stands for it. The method k-center kept 120 of the 400 samples of class cat."],
             ),
             (
-                {"rule": "d2", "percentile": None, "why": "covered"},
-                [
-                    "el2n gives it 0.04123.",
-                    "What was kept stands for it. The rule d2 kept 120 of the 400 samples of class cat.",
-                ],
+                {"rule": "d2", "score": None, "why": "covered", "kept_of_class": None},
+                ["What was kept stands for it. The rule d2 chose others."],
             ),
             (
                 {"method": "random", "class": None, "kept_of_class": [1, 1]},

@@ -14,6 +14,7 @@ from datadiet_cli.config.train import Train
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.context import Context
@@ -52,15 +53,8 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         raise InputError(f"{dataset.source.path}: {len(division.train)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(division.train), context.device, STEP)
-    recipe = replace(recipe, patience=settings.patience, **dynamic_of(settings))
-    origin = origin_of(settings)
-    lessons = [
-        Lesson(
-            spec, recipe, material, division.train, division.validation, seed_of(context.seed, number),
-            "training" if settings.models == 1 else f"training {number + 1} of {settings.models}", origin,
-        )
-        for number in range(settings.models)
-    ]  # fmt: skip
+    recipe = replace(recipe, patience=settings.patience, **dynamic_of(settings, STEP))
+    lessons = _lessons(material, spec, recipe, division, settings, context)
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.recorder import Recorder
 
@@ -75,15 +69,28 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
             fitted.append(teach(lesson, settings, context, STEP, folder=room, recorder=recorder))
         metrics = _metrics(material, division, spec, recipe.as_json(), fitted, context)
         timings: dict[str, Any] = {}
-        if wants_controls(settings):
-            judge = judge_of(division)
-            if judge is None:
-                metrics["notes"].append(NOWHERE)
-            else:
-                told = compared(lessons, fitted, judge, settings, context, place, STEP)
-                metrics["dynamic"], timings["dynamic"] = told
+        judge = judge_of(division) if wants_controls(settings) else None
+        if judge is not None:
+            told = compared(lessons, fitted, judge, settings, context, place, STEP)
+            metrics["dynamic"], timings["dynamic"] = told
+        elif wants_controls(settings):
+            metrics["notes"].append(NOWHERE)
         folder = _written(material, spec, fitted[0], division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder}, timings=timings)
+
+
+def _lessons(
+    material: Material, spec: Spec, recipe: Recipe, division: Division, settings: Train, context: Context
+) -> list[Lesson]:
+    """The trainings, each with a seed of its own."""
+    origin = origin_of(settings)
+    return [
+        Lesson(
+            spec, recipe, material, division.train, division.validation, seed_of(context.seed, number),
+            "training" if settings.models == 1 else f"training {number + 1} of {settings.models}", origin,
+        )
+        for number in range(settings.models)
+    ]  # fmt: skip
 
 
 def _divided(material: Material, settings: Train, context: Context) -> Division:

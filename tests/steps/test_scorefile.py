@@ -231,12 +231,12 @@ class TestMatched:
         [
             ("abcde", "xxyyy", "p: of other data: 1 sample has no score (e);"),
             ("abcdefghijk", None, "7 samples have no score (e, f, g, h, i and 2 more)"),
-            ("bc", "xy", "2 scores are of samples that are not there (a, d);"),
-            ("bcd", "xyy", "1 score is of a sample that is not there (a);"),
+            ("bc", "xy", "2 samples that have a score are not there (a, d);"),
+            ("bcd", "xyy", "1 sample that has a score is not there (a);"),
             ("abcd", "xyyx", "2 samples have another label now (b: x, now y, d: y, now x);"),
             ("abcd", None, "4 samples have another label now (a: x, now none,"),
-            ("aecd", "yxyy", "(e), 1 score is of a sample that is not there (b), 1 sample has another label now (a: x"),
-            ("", "", "4 scores are of samples that are not there (a, b, c, d)"),
+            ("aecd", "yxyy", "(e), 1 sample that has a score is not there (b), 1 sample has another label now (a: x"),
+            ("", "", "4 samples that have a score are not there (a, b, c, d)"),
             ("abca", "xxyx", "p: cannot be told apart: 1 sample shares its (a) id"),
         ],
     )

@@ -133,11 +133,12 @@ def _sparse(unit: Small, seed: int) -> _Likeness:
     from scipy.sparse import csr_array
 
     n = len(unit)
-    neighbour, distance = knn_graph(unit, NEIGHBOURS, seed=seed)
+    k = min(NEIGHBOURS, n - 1)
+    neighbour, distance = knn_graph(unit, k, seed=seed)
     column = np.hstack([np.arange(n, dtype=np.int32)[:, None], neighbour.astype(np.int32)]).ravel()
     del neighbour
     value = np.hstack([np.full((n, 1), _ONE, dtype=np.int32), _whole(distance)]).ravel()
-    near = csr_array((value, column, np.arange(n + 1) * (NEIGHBOURS + 1)), shape=(n, n))
+    near = csr_array((value, column, np.arange(n + 1) * (k + 1)), shape=(n, n))
     near = near.maximum(near.T.tocsr())
     start, column, value = near.indptr, near.indices, near.data
     first = np.add.reduceat(value, start[:-1], dtype=np.int64)

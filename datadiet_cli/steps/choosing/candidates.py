@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datadiet_cli.config.base import parse_share, percentage
+from datadiet_cli.config.select_samples import SelectSamples
 from datadiet_cli.config.words import shown, suggestion
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.samples.coverage import COVERAGE
@@ -27,7 +28,7 @@ _UNKNOWN = (0.1, 0.2)
 """Cuts where the share of wrong labels cannot be estimated."""
 _STRATIFIED = (0.0, 0.1, 0.2, 0.3)
 """Cuts of `ccs`, for no estimate says which is best (Zheng et al., ICLR 2023, table 5 has one for each data set)."""
-_METHODS = (*DYNAMICS, *TYPICAL, *COVERAGE, "random", "composite")
+METHODS = (*DYNAMICS, *TYPICAL, *COVERAGE, "random", "composite")
 
 
 class Candidate(NamedTuple):
@@ -62,9 +63,7 @@ def candidates_of(known: Known, gone: float) -> tuple[list[Candidate], list[str]
     rate = None if judged is None else judged.rate
     notes: list[str] = []
     if settings.candidates is not None:
-        wanted = [parsed(text, known) for text in settings.candidates]
-        for one in wanted:
-            _require(one, known)
+        wanted = [_wanted(text, known) for text in settings.candidates]
     else:
         wanted = _apart((one for one in _usual(known, rate) if not _lacks(one, known)), gone)
     refused = [one for one in wanted if _refused(one, rate, settings.max_noise)]
@@ -78,8 +77,18 @@ def candidates_of(known: Known, gone: float) -> tuple[list[Candidate], list[str]
     return list(field) if settings.candidates is not None else list(field)[:MOST], notes
 
 
-def parsed(text: str, known: Known) -> Candidate:
-    """A candidate of the settings.
+def check_candidates(settings: SelectSamples) -> None:
+    """Refuse, before anything is trained, what can be told to be no candidate.
+
+    Raises:
+        ConfigError: a candidate is none.
+    """
+    for text in settings.candidates or ():
+        parsed(text)
+
+
+def parsed(text: str) -> tuple[str, str, float | None]:
+    """Method, rule and beta of a candidate of the settings; None where no beta is named.
 
     Raises:
         ConfigError: it is none.
@@ -87,27 +96,36 @@ def parsed(text: str, known: Known) -> Candidate:
     method, rule, cut, *more = (part.strip() for part in (text + "//").split("/"))
     if any(more):
         raise ConfigError(f"{_said(text)}must be METHOD/RULE/BETA, such as aum/ccs/20%")
-    if method not in _METHODS:
-        near = suggestion(method, _METHODS) or f"; there are {', '.join(_METHODS)}"
+    if method not in METHODS:
+        near = suggestion(method, METHODS) or f"; there are {', '.join(METHODS)}"
         raise ConfigError(f"{_said(text)}no such method{near}")
     if rule and rule not in RULES:
         near = suggestion(rule, RULES) or f"; there are {', '.join(RULES)}, or nothing, as in {method}//20%"
         raise ConfigError(f"{_said(text)}no such rule{near}")
     if rule and method in UNSCORED:
         raise ConfigError(f"{_said(text)}{rule} chooses by a score, and {method} has none; leave it out")
-    rule = rule or usual_rule(method)
-    return Candidate(method, rule, _cut(text, cut, rule, known))
+    try:
+        return method, rule or usual_rule(method), parse_share(cut) if cut else None
+    except ValueError as error:
+        raise ConfigError(f"{_said(text)}beta {error}") from error
 
 
-def _cut(text: str, cut: str, rule: str, known: Known) -> float:
-    if cut:
-        try:
-            return parse_share(cut)
-        except ValueError as error:
-            raise ConfigError(f"{_said(text)}beta {error}") from error
-    if known.task.settings.beta is not None or rule != "ccs" or known.judged is None:
-        return known.task.settings.beta or 0.0
-    return noise_to_cut(known.task, known.judged)
+def _wanted(text: str, known: Known) -> Candidate:
+    """A candidate of the settings, whose beta may follow from what is known.
+
+    Raises:
+        ConfigError: it is none, or needs what there is not.
+    """
+    method, rule, beta = parsed(text)
+    if beta is None:
+        beta = known.task.settings.beta
+    if beta is None:
+        beta = noise_to_cut(known.task, known.judged) if rule == "ccs" and known.judged is not None else 0.0
+    one = Candidate(method, rule, beta)
+    lacks = _lacks(one, known)
+    if lacks:
+        raise ConfigError(f"{_said(text)}{lacks}")
+    return one
 
 
 def _said(text: str) -> str:
@@ -158,12 +176,6 @@ def _apart(candidates: Iterable[Candidate], gone: float) -> list[Candidate]:
 def _refused(one: Candidate, rate: float | None, most: float) -> bool:
     """Whether the noise gate refuses it."""
     return rate is not None and rate > most and hard(one.method) and round(one.beta, 3) < round(rate, 3)
-
-
-def _require(one: Candidate, known: Known) -> None:
-    lacks = _lacks(one, known)
-    if lacks:
-        raise ConfigError(f"{STEP}: --candidates: {one.name}: {lacks}")
 
 
 def _lacks(one: Candidate, known: Known) -> str:

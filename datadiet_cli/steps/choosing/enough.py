@@ -13,7 +13,7 @@ import numpy as np
 from datadiet_cli.config.base import percentage
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.methods.noninferiority import Verdict, amount, verdict
-from datadiet_cli.methods.samples.choose import Plan
+from datadiet_cli.methods.samples.crowd import Plan
 from datadiet_cli.methods.samples.dynamics import DYNAMICS
 from datadiet_cli.steps.choosing.base import STEP, Ints, task_of
 from datadiet_cli.steps.choosing.known import Known, Need, known_of

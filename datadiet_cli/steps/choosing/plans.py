@@ -1,8 +1,8 @@
 """How samples are chosen, by the settings."""
 
 from datadiet_cli.config.select_samples import SelectSamples
-from datadiet_cli.methods.samples.choose import Plan
 from datadiet_cli.methods.samples.coverage import COVERAGE
+from datadiet_cli.methods.samples.crowd import Plan
 
 UNSCORED = (*COVERAGE, "random", "composite")
 """Methods that choose by no score, so that there is no rule to choose by one."""

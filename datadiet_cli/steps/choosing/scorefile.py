@@ -56,8 +56,8 @@ class Scores:
         labels: (n,) names of classes, or numbers as text; None without labels.
         values: by score, such as ``el2n``, and ``confidence``: (n,) float64, finite; NaN where a sample has none.
         provenance: JSON values. ``seeds`` is the list of the seeds of the models that scores are the mean of; two
-            files whose provenance is the same in all else are shards of one scoring. ``samples_seen``, how many samples
-            those trainings went through, is a shard's own too, and is added up.
+            files whose provenance is the same in all else, but for the number of ``samples_seen``, are shards of one
+            scoring.
     """
 
     ids: list[str]
@@ -141,10 +141,11 @@ def merged(parts: Sequence[tuple[str, Scores]]) -> Scores:
     weights = [len(scores.seeds) for scores in aligned]
     values = {name: _mean([scores.values[name] for scores in aligned], weights) for name in first.values}
     seeds = sorted(seed for scores in aligned for seed in scores.seeds)
-    seen = [scores.provenance.get("samples_seen") for scores in aligned]
-    together = {"samples_seen": sum(seen)} if all(type(count) is int for count in seen) else {}
-    told = {key: value for key, value in first.provenance.items() if key not in _OWN}
-    return replace(first, values=values, provenance={**told, **together, "seeds": seeds})
+    told = {key: value for key, value in first.provenance.items() if key not in _OWN} | {"seeds": seeds}
+    seen: list[Any] = [scores.provenance.get("samples_seen") for scores in aligned]
+    if all(type(count) is int for count in seen):
+        told["samples_seen"] = sum(seen)
+    return replace(first, values=values, provenance=told)
 
 
 def matched(scores: Scores, ids: Sequence[str], labels: Sequence[str] | None, path: str) -> Scores:
@@ -163,16 +164,14 @@ def matched(scores: Scores, ids: Sequence[str], labels: Sequence[str] | None, pa
     wanted = set(ids)
     if len(wanted) < len(ids):
         raise InputError(f"{path}: cannot be told apart: {_samples(_doubled(ids), 'shares its', 'share their')} id")
-    problems = []
     without = [name for name in ids if name not in row_of]
-    if without:
-        problems.append(_samples(without, "has no score", "have no score"))
     extra = [name for name in scores.ids if name not in wanted]
-    if extra:
-        problems.append(_of_others(extra))
-    changed = _relabelled(scores, row_of, ids, labels)
-    if changed:
-        problems.append(_samples(changed, "has another label now", "have another label now"))
+    found = (
+        _samples(without, "has no score", "have no score"),
+        _samples(extra, "that has a score is not there", "that have a score are not there"),
+        _samples(_relabelled(scores, row_of, ids, labels), "has another label now", "have another label now"),
+    )
+    problems = [problem for problem in found if problem]
     if problems:
         raise InputError(f"{path}: of other data: {', '.join(problems)}; compute the scores again")
     rows = np.fromiter((row_of[name] for name in ids), dtype=np.int64, count=len(ids))
@@ -289,16 +288,9 @@ def _doubled(ids: Sequence[str]) -> list[str]:
 
 
 def _samples(names: Sequence[str], one: str, many: str) -> str:
-    """How many samples it holds of, and some of them."""
-    return f"{len(names):,} sample{f' {one}' if len(names) == 1 else f's {many}'} ({_shown(names)})"
-
-
-def _of_others(names: Sequence[str]) -> str:
-    one = len(names) == 1
-    said = "score is of a sample that is" if one else "scores are of samples that are"
-    return f"{len(names):,} {said} not there ({_shown(names)})"
-
-
-def _shown(names: Sequence[str]) -> str:
+    """How many samples it holds of, and some of them; nothing for none."""
+    if not names:
+        return ""
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    said = f"sample {one}" if len(names) == 1 else f"samples {many}"
+    return f"{len(names):,} {said} ({', '.join(names[:NAMED])}{more})"

@@ -15,7 +15,7 @@ import numpy as np
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.intervals import Crossed, crossed
 from datadiet_cli.methods.noninferiority import Unit, amount, percent
-from datadiet_cli.methods.samples.choose import Crowd, Plan
+from datadiet_cli.methods.samples.crowd import Crowd, Plan
 from datadiet_cli.methods.samples.quotas import quotas
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints
 from datadiet_cli.steps.choosing.candidates import RANDOM, Candidate, candidates_of

@@ -13,7 +13,8 @@ from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.folds import stratified
 from datadiet_cli.methods.noninferiority import Unit, r2_scores
-from datadiet_cli.methods.samples.choose import Crowd, Plan, choose
+from datadiet_cli.methods.samples.choose import choose
+from datadiet_cli.methods.samples.crowd import Crowd, Plan
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Task
 from datadiet_cli.steps.choosing.plans import draws

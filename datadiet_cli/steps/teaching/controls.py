@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.train import Train
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.intervals import crossed
 from datadiet_cli.methods.metrics import likeliest
 from datadiet_cli.methods.noninferiority import r2_scores
@@ -45,10 +46,18 @@ class Judge:
     rows: Ints
 
 
-def dynamic_of(settings: Train) -> dict[str, Any]:
-    """What of a recipe says which samples a pass leaves out."""
+def dynamic_of(settings: Train, step: str) -> dict[str, Any]:
+    """What of a recipe says which samples a pass leaves out.
+
+    Raises:
+        ConfigError: all samples are to be left out, or none ever.
+    """
     if settings.dynamic == "none":
         return {}
+    if settings.dynamic_share == 1:
+        raise ConfigError(f"{step}: --dynamic-share 1 leaves out all samples; it must be below 1")
+    if settings.dynamic_until == 0:
+        raise ConfigError(f"{step}: --dynamic-until 0 leaves out no samples; it must be above 0")
     return {field: getattr(settings, field) for field in _FIELDS}
 
 
