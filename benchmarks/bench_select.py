@@ -30,6 +30,8 @@ import torch
 from bench_train import cifar
 from measure import CORES, workplace
 
+from datadiet_cli.methods.mislabelled import find_mislabelled
+from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.samples.choose import choose
 from datadiet_cli.methods.samples.crowd import Crowd, Plan
 from datadiet_cli.methods.samples.dynamics import DYNAMICS, When, averaged, confidence, dual_epochs, hardness
@@ -59,6 +61,7 @@ class Cell:
     rule: str = "top-k"
     quota: str = "none"
     by_beta: bool = False
+    by_estimate: bool = False
 
 
 METHODS = {
@@ -86,7 +89,7 @@ ONLY_HERE = {
     "data-map": Cell("data-map"),
     "herding, by class": Cell("herding", quota="proportional"),
     "k-means, by class": Cell("k-means", quota="proportional"),
-    "composite": Cell("composite", quota="proportional"),
+    "composite": Cell("composite", quota="proportional", by_estimate=True),
 }
 """Rows that nothing is known of elsewhere."""
 
@@ -100,6 +103,11 @@ class Digits(torch.nn.Module):
             torch.manual_seed(seed)
             layers = [torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 128), torch.nn.ReLU()]
             self.body, self.head = torch.nn.Sequential(*layers), torch.nn.Linear(128, 10)
+            for layer in (layers[0], layers[2], self.head):
+                torch.nn.init.uniform_(
+                    layer.weight, -math.sqrt(3 / layer.in_features), math.sqrt(3 / layer.in_features)
+                )
+                torch.nn.init.zeros_(layer.bias)
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """What the head is given."""
@@ -162,11 +170,12 @@ def digits(noise: float, split: int) -> dict[str, dict[str, float]]:
     recipe = Recipe(epochs=EPOCHS, batch_size=BATCH, learning_rate=0.1, weight_decay=5e-4)
     models = [Digits(10_000 + 100 * split + k) for k in range(MODELS)]
     crowd = crowd_of(train, models, recipe, split, 10)
+    rate = estimated(train, 10)[0]
     found: dict[str, dict[str, float]] = {"all": {"0.0": taught(train, test, split, recipe)}}
     for name, cell in (METHODS | ONLY_HERE).items():
         found[name] = {}
         for pruned in PRUNED:
-            kept = kept_by(cell, crowd, pruned, split)
+            kept = kept_by(cell, crowd, pruned, split, rate)
             found[name][str(pruned)] = taught(train.rows(torch.from_numpy(kept)), test, split, recipe)
     return found
 
@@ -200,13 +209,21 @@ def crowd_of(train: Samples, models: Sequence[torch.nn.Module], recipe: Recipe, 
     x = features(models[0], train, device=CPU)
     label = train.target.numpy()
     hard = averaged([hardness(one) for one in held])
-    wrong = 1 - averaged([confidence(one) for one in held])
-    return Crowd(label, label, x, scores, hard, wrong)
+    return Crowd(label, label, x, scores, hard, estimated(train, classes)[1])
 
 
-def kept_by(cell: Cell, crowd: Crowd, pruned: float, seed: int) -> np.ndarray:
+def estimated(train: Samples, classes: int) -> tuple[float, np.ndarray]:
+    """The share of wrong labels, and how likely each is wrong, by models that have not seen the sample."""
+    label, everyone = train.target.numpy(), np.ones(len(train), dtype=bool)
+    x = train.inputs[0].numpy().reshape(len(train), -1).astype(np.float32)
+    found = out_of_fold(x, label, everyone, classes)
+    said = find_mislabelled(found.probability, label, everyone, neighbours=found.neighbours)
+    return said.noise_rate, 1 - found.probability[np.arange(len(label)), label].astype(np.float64)
+
+
+def kept_by(cell: Cell, crowd: Crowd, pruned: float, seed: int, rate: float = 0.0) -> np.ndarray:
     keep = round(len(crowd) * (1 - pruned))
-    beta = BETA[pruned] if cell.by_beta else 0.0
+    beta = BETA[pruned] if cell.by_beta else rate if cell.by_estimate else 0.0
     plan = Plan(cell.method, cell.rule, beta, cell.quota, floor=0.0)
     return np.flatnonzero(choose(crowd, plan, keep, seed).kept)
 

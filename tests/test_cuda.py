@@ -18,6 +18,7 @@ from tests.conftest import Cli, report, table
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
+SURE = ["--max-noise", "100%"]
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 NUMBERS = Field("numbers", "numbers", {"columns": ["a", "b", "c"]})
 CATEGORIES = Field("categories", "categories", {"columns": ["d"], "values": [["x", "y"]]})
@@ -111,8 +112,8 @@ def rows(tmp_path_factory):
     "line",
     [
         ["train", "--dynamic", "adaptive"],
-        ["select-samples", "--method", "el2n", "--models", "1", "--space", "model"],
-        ["select-samples", "--method", "grand", "--gradient", "full", "--models", "1"],
+        ["select-samples", "--method", "el2n", "--models", "1", "--space", "model", *SURE],
+        ["select-samples", "--method", "grand", "--gradient", "full", "--models", "1", *SURE],
         ["select-samples", "--candidates", "random", "--candidates", "aum"],
     ],
 )

@@ -72,7 +72,7 @@ class SelectSamples(Training):
     random_share: Share = Field(0.0, description="Share of the kept samples that is drawn at random.")
     beta: Share | None = Field(
         None,
-        description="Share of the hardest, likeliest wrong samples that goes first; ccs: the estimated noise.",
+        description="Share of the hardest, likeliest wrong samples to go first; ccs, composite: the estimated noise.",
     )
     strata: int = Field(50, ge=1, le=10_000, description="Strata of scores that ccs draws from.")
     neighbours: int = Field(10, ge=1, le=1000, description="Nearest samples that d2, density and composite look at.")

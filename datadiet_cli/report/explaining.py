@@ -140,7 +140,8 @@ def _selection(evidence: Row, threshold: object) -> list[str]:
     lines = [line for line in (_standing(evidence), _why(evidence, _number(threshold))) if line]
     terms = evidence.get("terms")
     if terms:
-        lines.append(f"Its worth is made up of {_listed([f'{key} {_inline(value)}' for key, value in terms.items()])}.")
+        parts = [f"{printable(key)} {_number(value) or 'unknown'}" for key, value in terms.items()]
+        lines.append(f"Its worth is made up of {_listed(parts)}.")
     if evidence.get("nearest_kept") is not None:
         distance = _number(evidence.get("distance"))
         far = f" (distance {distance})" if distance else ""
@@ -149,9 +150,9 @@ def _selection(evidence: Row, threshold: object) -> list[str]:
 
 
 def _standing(evidence: Row) -> str:
-    """What the score says of it among its class; nothing where it was drawn at random."""
+    """What the score says of it among its class; nothing where none was made for all samples."""
     score, percentile = _number(evidence.get("score")), evidence.get("percentile")
-    if score is None or evidence["method"] == "random":
+    if score is None or evidence["method"] == "random" or not (_ruled(evidence) or evidence.get("terms")):
         return ""
     gives = f"{printable(str(evidence['method']))} gives it {score}"
     among = "of the samples" if evidence.get("class") is None else "of its class"
@@ -169,10 +170,8 @@ def _why(evidence: Row, threshold: str | None) -> str:
     why, kept = evidence["why"], _kept(evidence)
     if evidence["method"] == "random":
         return f"The draw {kept}; this one was not drawn."
-    # A choice by features, or by worth, has no rule besides.
-    ruled = evidence.get("rule") is not None and (why != "covered" or evidence["rule"] == "d2")
-    name = printable(str(evidence["rule" if ruled else "method"]))
-    who = f"The {'rule' if ruled else 'method'} {name} {kept}"
+    word = "rule" if _ruled(evidence) else "method"
+    who = f"The {word} {printable(str(evidence[word]))} {kept}"
     if why == "wrong":
         limit = "" if threshold is None else f"; the limit was {threshold}"
         return f"It is one of the hardest, whose labels are likeliest wrong and which go first. {who}{limit}."
@@ -183,6 +182,12 @@ def _why(evidence: Row, threshold: str | None) -> str:
         place = "" if stratum is None else f"It is in stratum {stratum + 1} of {strata}, from the lowest scores on. "
         return f"{place}{who}; this one was not drawn."
     return f"{who}{'' if threshold is None else f', from {threshold} on'}."
+
+
+def _ruled(evidence: Row) -> bool:
+    """Whether it was chosen by a score and a rule; a choice by features, or by worth, has no rule besides."""
+    rule = evidence.get("rule")
+    return rule is not None and not evidence.get("terms") and (evidence["why"] != "covered" or rule == "d2")
 
 
 def _kept(evidence: Row) -> str:

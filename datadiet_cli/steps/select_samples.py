@@ -5,6 +5,7 @@ be read, is left alone.
 """
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +16,20 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.samples.choose import choose
 from datadiet_cli.methods.samples.crowd import Plan, Selection
-from datadiet_cli.methods.samples.coverage import COVERAGE
-from datadiet_cli.methods.samples.dynamics import DYNAMICS
 from datadiet_cli.outcome import Outcome, Verdicts
 from datadiet_cli.steps.choosing.base import STEP, Task, number_to_keep, task_of
+from datadiet_cli.steps.choosing.candidates import check_candidates
 from datadiet_cli.steps.choosing.enough import enough
 from datadiet_cli.steps.choosing.gate import noise_to_cut, refuse_noise
 from datadiet_cli.steps.choosing.known import Known, Need, known_of, need_of
-from datadiet_cli.steps.choosing.scorefile import to_bytes
+from datadiet_cli.steps.choosing.plans import UNSCORED, plan_of, usual_rule
+from datadiet_cli.steps.choosing.scorefile import SCORES, to_bytes
 from datadiet_cli.steps.choosing.telling import break_even, shares, verdicts_of
 from datadiet_cli.steps.choosing.tournament import FOLDS, tournament
+from datadiet_cli.steps.choosing.trials import need_labels
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes
+from datadiet_cli.steps.teaching.lessons import resumable
 
 REASONS = {
     "not-selected": "a model learns less from it than from those that stay",
@@ -35,8 +38,6 @@ REASONS = {
     "covered": "others stand for it",
     "unreadable": "the content cannot be read",
 }
-SCORES = ".scores.parquet"
-"""How the name of the file of scores ends."""
 
 
 def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
@@ -48,15 +49,24 @@ def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
         MissingExtraError: what reads or encodes the samples is not installed.
         DatadietError: memory ran out.
     """
-    task = task_of(dataset, settings, context)
     _check(settings)
-    if settings.shard is not None:
-        return _shard(task)
-    decision = _decided(task)
+    with ExitStack() as kept, resumable(context):
+        task = task_of(dataset, settings, context, kept)
+        if settings.shard is not None:
+            return _shard(task)
+        _check_size(task)
+        return _told(task, _decided(task))
+
+
+def _told(task: Task, decision: "_Decision") -> Outcome:
+    """The outcome of a decision."""
+    dataset, settings = task.dataset, task.settings
     known, plan, keep, chosen = decision.known, decision.plan, decision.keep, decision.chosen
     names = known.groups.names
     verdicts = verdicts_of(task, known.rows, known.crowd, plan, chosen, names)
-    verdicts = keep_classes(dataset, Verdicts.join([verdicts, known.unreadable]), np.arange(dataset.rows.max() + 1))
+    verdicts = keep_classes(
+        dataset, Verdicts.join([verdicts, known.unreadable]), np.arange(int(dataset.rows.max()) + 1)
+    )
     scores = known.scores()
     epochs = None if scores is None else scores.provenance.get("epochs")
     seen = 0 if known.scored is None else known.scored.samples_seen
@@ -64,7 +74,7 @@ def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
     noise = {} if known.judged is None else {"noise": known.judged.as_json()}
     metrics: dict[str, Any] = {
         "method": plan.method,
-        "rule": plan.rule if plan.method not in (*COVERAGE, "random", "composite") else None,
+        "rule": plan.rule if plan.method not in UNSCORED else None,
         "beta": round(plan.beta, 5),
         "asked": settings.keep,
         "chosen_from": len(known.rows),
@@ -110,7 +120,11 @@ class _Decision:
 
 def _decided(task: Task) -> _Decision:
     settings, auto = task.settings, task.settings.method == "auto"
-    rule = _rule(settings)
+    rule = settings.rule if settings.rule != "auto" else usual_rule(settings.method)
+    if auto:
+        need_labels(task, "--method auto", "--method k-center or another that needs no labels")
+    if settings.keep == "auto":
+        need_labels(task, "--keep auto", "a share or a number")
     begun = time.perf_counter()
     known = known_of(task, need_of(settings, rule), leave_out=FOLDS if auto else 0)
     notes: list[str] = []
@@ -147,20 +161,31 @@ def _decided(task: Task) -> _Decision:
 
 def _check(settings: SelectSamples) -> None:
     method, rule = settings.method, settings.rule
-    without = method in (*COVERAGE, "random", "composite", "auto")
-    if without and rule != "auto":
+    check_candidates(settings)
+    if method in (*UNSCORED, "auto") and rule != "auto":
         raise ConfigError(f"{STEP}: --rule {rule} chooses by a score, and --method {method} has none; leave it out")
-    if method == "composite" and settings.information in DYNAMICS and settings.space == "model" and settings.scores:
-        raise ConfigError(f"{STEP}: --space model needs a training; leave out --scores")
     if settings.shard is not None and (settings.scores or settings.record or method == "auto"):
         other = "--method auto" if method == "auto" else "--scores" if settings.scores else "--record"
         raise ConfigError(f"{STEP}: --shard trains a part of the models, which {other} has no use for; leave one out")
 
 
-def _rule(settings: SelectSamples) -> str:
-    if settings.rule != "auto":
-        return settings.rule
-    return "dual-beta" if settings.method == "dual" else "top-k"
+def _check_size(task: Task) -> None:
+    """Refuse what can be known to be too few before anything is read or trained.
+
+    Raises:
+        ConfigError: a group would vanish.
+        InputError: so many cannot be kept, or none.
+    """
+    keep = task.settings.keep
+    if keep == "auto":
+        return
+    number, code = number_to_keep(keep, len(task), task.path), task.groups.code
+    groups = len(np.unique(code[code >= 0]))
+    if number < groups:
+        raise ConfigError(
+            f"{STEP}: {task.path}: --keep {keep} is {number:,} samples, and there are {groups:,} classes or groups, "
+            f"none of which may vanish; keep {groups:,} or more"
+        )
 
 
 def _plan(known: Known, rule: str) -> Plan:
@@ -169,25 +194,10 @@ def _plan(known: Known, rule: str) -> Plan:
     beta = settings.beta or 0.0
     if rule == "ccs" and settings.beta is None and known.judged is not None:
         beta = noise_to_cut(known.task, known.judged)
+    elif settings.method == "composite" and settings.beta is None and known.judged is not None:
+        # Of a sample that is wrong all other terms are high: it is like nothing else, and hard to learn.
+        beta = known.judged.rate or 0.0
     return plan_of(settings, settings.method, rule, beta)
-
-
-def plan_of(settings: SelectSamples, method: str, rule: str, beta: float) -> Plan:
-    """A plan by the settings, but for method, rule and beta."""
-    weights = settings.term_weights()
-    return Plan(
-        method=method,
-        rule=rule,
-        beta=beta,
-        quota=settings.quota,
-        floor=settings.class_floor,
-        random_share=settings.random_share,
-        strata=settings.strata,
-        neighbours=settings.neighbours,
-        gamma=settings.gamma,
-        weights=(weights["redundancy"], weights["noise"], weights["balance"], weights["information"]),
-        information=settings.information,
-    )
 
 
 def _chosen(known: Known, plan: Plan, keep: int) -> Selection:

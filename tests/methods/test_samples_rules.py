@@ -150,6 +150,7 @@ def dense_d2(score, graph, keep, gamma):
     weight = (score - score.min()) / np.ptp(score) + 1e-3
     there = graph.neighbour >= 0
     distance = graph.distance.astype(np.float64) / np.median(graph.distance[there & (graph.distance > 0)])
+    distance = (distance / 4) ** 2
     base = weight.copy()
     for i, j in zip(*np.nonzero(there), strict=True):
         weight[i] += np.exp(-distance[i, j]) * base[graph.neighbour[i, j]]
@@ -175,6 +176,12 @@ def test_d2_chooses_what_a_dense_reference_chooses(seed, n, k, share, gamma):
     score, keep = rng.random(n), round(share * n)
     kept = RULES["d2"](pool(score, keep, graph=graph, gamma=gamma)).kept
     assert np.flatnonzero(kept).tolist() == dense_d2(score, graph, keep, gamma)
+
+
+def test_d2_bears_distances_and_gammas_of_any_size():
+    graph = Graph(np.array([[1, 2], [0, 2], [1, 0]]), np.array([[1e-45, 3e38]] * 3, dtype=np.float32))
+    for gamma in (0.0, 1e308):
+        assert RULES["d2"](pool([1.0, 2.0, 3.0], 2, graph=graph, gamma=gamma)).kept.sum() == 2
 
 
 def test_d2_spreads_where_top_k_does_not():

@@ -24,7 +24,8 @@ from tests.nn.lessons import CPU, mlp, numbers, recipe, users, vectors
 def facts_of(samples, epochs, **changes):
     given_ = {
         "samples": len(samples), "epochs": epochs, "seeds": (7,), "how": "batch", "fingerprint": "abc", "labels": "def",
-        "quantities": quantities_of(0 if samples.regression else 10, len(samples)), "spec": {"model": "mlp"}, "recipe": {"epochs": epochs},
+        "quantities": quantities_of(0 if samples.regression else 10, len(samples)),
+        "spec": {"model": "mlp"}, "recipe": {"epochs": epochs},
     }  # fmt: skip
     return Facts(**{**given_, **changes})
 
@@ -94,27 +95,20 @@ def test_a_record_by_epoch_is_of_the_model_as_it_is_then(tmp_path):
     assert plain.history == fitted.history  # looking changes nothing
 
 
-@pytest.mark.parametrize("how", ["batch", "epoch"])
-@pytest.mark.parametrize("make", [mlp, users], ids=["ours", "a user's"])
-def test_gradients_of_the_last_layer(tmp_path, how, make):
+@pytest.mark.parametrize(("make", "how"), [(mlp, "batch"), (mlp, "epoch"), (users, "epoch")])
+def test_gradients_of_the_last_layer(tmp_path, make, how):
     samples = vectors(stop=60)
     record, model = record_of(tmp_path / "record", samples, 1, how=how), make(samples)
     # One batch, and a rate of nothing: what was learned from is the model as it is afterwards.
     fit(model, samples, recipe(epochs=1, learning_rate=1e-30), seed=0, device=CPU, recorder=Recorder(record))
-    model.train(how == "batch")
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    out = model(*samples.inputs)
+    out = model.train(how == "batch")(*samples.inputs)
     losses = torch.nn.functional.cross_entropy(out, samples.target, reduction="none")
     weights = list(model.head.parameters())
     expected = [
         torch.cat([part.flatten() for part in torch.autograd.grad(loss, weights, retain_graph=True)]).norm()
         for loss in losses
     ]
-    if how == "epoch" or make is mlp:  # dropout in training is another draw
-        np.testing.assert_allclose(record.read("gradient", 0)[0], expected, rtol=2e-3)
-    assert (record.read("gradient", 0) >= record.read("error", 0)).all()
+    np.testing.assert_allclose(record.read("gradient", 0)[0], expected, rtol=2e-3)
 
 
 def test_a_last_layer_without_a_bias(tmp_path):

@@ -41,8 +41,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("how", ["batch", "epoch", "observed"])
+@pytest.mark.parametrize(
+    ("case", "how"),
+    [
+        *((case, how) for case in CASES for how in ("batch", "epoch")),
+        ("early stop", "observed"),
+        ("numbers", "observed"),
+    ],
+)
 def test_cut_off_and_gone_on_is_as_undisturbed(tmp_path, case, how):
     data, make, changes = CASES[case]
     samples, settings = data(), recipe(**{"learning_rate": 0.02, **changes})

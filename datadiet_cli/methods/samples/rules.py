@@ -19,6 +19,7 @@ _EDGE = 1e-3
 _FLEXIBLE = 15.0
 _BEND = 4
 _TOP = 10
+_WIDE = 4.0
 
 
 def top_k(pool: Pool) -> Chosen:
@@ -75,8 +76,10 @@ def d2(pool: Pool) -> Chosen:
     each neighbour at distance d. Then the sample of the largest weight w is chosen again and again, and each time the
     weights of its neighbours fall by exp(-gamma d) w. Below 0 that would raise them, so nothing falls there.
 
-    Distances count in the median length of the graph's edges, those of length 0 left aside: gamma then means the same
-    for features of any scale. Edges are directed, from a sample to its neighbours.
+    d is the square of the distance in units of four median lengths of the graph's edges, those of length 0 left aside:
+    gamma then means the same for features of any scale, and a typical neighbour counts for exp(-1/16), as it does among
+    features of unit length. In a narrower kernel a single wrong label stands out from the neighbours that refute it.
+    Edges are directed, from a sample to its neighbours.
 
     Args:
         pool: n samples; `Pool.graph` and `Pool.gamma` are used.
@@ -91,9 +94,9 @@ def d2(pool: Pool) -> Chosen:
     kept = np.zeros(len(pool), dtype=bool)
     if pool.keep and len(pool):
         draw = _drawn(pool.score, rng)
-        unit = _length(graph)
+        unit = _width(graph)
         weight = _forward(_scaled(pool.score) + _LEAST, graph, unit)
-        kept[_lowering(weight, draw, graph, pool.gamma / unit, pool.keep)] = True
+        kept[_lowering(weight, draw, pool, graph, unit)] = True
     return Chosen(kept, _none(pool), np.full(len(pool), np.nan))
 
 
@@ -212,10 +215,10 @@ def _graph(pool: Pool) -> Graph:
     return graph
 
 
-def _length(graph: Graph) -> float:
-    """Median length of the edges, without those of length 0."""
+def _width(graph: Graph) -> float:
+    """What distances are measured in: some median lengths of the edges, without those of length 0."""
     lengths = graph.distance[(graph.neighbour >= 0) & (graph.distance > 0)]
-    return float(np.median(lengths)) if len(lengths) else 1.0
+    return _WIDE * float(np.median(lengths)) if len(lengths) else 1.0
 
 
 def _forward(score: Floats, graph: Graph, unit: float) -> Floats:
@@ -224,12 +227,12 @@ def _forward(score: Floats, graph: Graph, unit: float) -> Floats:
     for column in range(graph.neighbour.shape[1]):
         rows = np.flatnonzero(graph.neighbour[:, column] >= 0)
         away = graph.distance[rows, column].astype(np.float64) / unit
-        weight[rows] += np.exp(-_FORWARD * away) * score[graph.neighbour[rows, column]]
+        weight[rows] += np.exp(-_FORWARD * away * away) * score[graph.neighbour[rows, column]]
     return weight
 
 
-def _lowering(weight: Floats, draw: Floats, graph: Graph, rate: float, m: int) -> list[int]:
-    """Choose the heaviest m times, lowering its neighbours each time.
+def _lowering(weight: Floats, draw: Floats, pool: Pool, graph: Graph, unit: float) -> list[int]:
+    """Choose the heaviest again and again, lowering its neighbours each time.
 
     A heap holds each weight as it was when it was put in. Weights only fall, so what comes out first is the heaviest
     if it is up to date; if not, it goes in again as it is now.
@@ -240,7 +243,7 @@ def _lowering(weight: Floats, draw: Floats, graph: Graph, rate: float, m: int) -
     heapify(heap)
     taken = np.zeros(len(now), dtype=bool).tolist()
     chosen: list[int] = []
-    while len(chosen) < m:
+    while len(chosen) < pool.keep:
         value, tie, row = heappop(heap)
         if -value != now[row]:
             heappush(heap, (-now[row], tie, row))
@@ -252,5 +255,6 @@ def _lowering(weight: Floats, draw: Floats, graph: Graph, rate: float, m: int) -
             continue
         for other, away in zip(graph.neighbour[row].tolist(), graph.distance[row].tolist(), strict=True):
             if other >= 0 and not taken[other]:
-                now[other] -= math.exp(-rate * away) * own
+                far = away / unit
+                now[other] -= math.exp(-pool.gamma * far * far) * own
     return chosen

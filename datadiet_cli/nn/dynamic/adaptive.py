@@ -18,8 +18,8 @@ class Adaptive(Unbiased):
       0.5) of the mean of the last losses of all samples; M_1 that of the first pass. As long as nothing is learned
       nothing is left out, and when the loss rises again, less is.
     - Of which class: half of the (1 - r_t) n samples are shared out evenly; the other half in proportion to
-      n_c (1 - recall_c), as Vysogorets et al., "DRoP: distributionally robust data pruning", ICLR 2025, section 4, set
-      the densities of classes, with what one has no room for going to the others. The recall is of the last time that
+      n_c (1 - recall_c), as Vysogorets et al., "DRoP: distributionally robust data pruning", ICLR 2025, set the
+      densities of classes, with what one has no room for going to the others. The recall is of the last time that
       each sample of the class had its turn.
     - Of which samples: those of the class whose last loss is below its mean (as InfoBatch, Qin et al., ICLR 2024), but
       none with a chance to stay of less than half of that of its class.

@@ -9,7 +9,7 @@ _TEMPERATURE = 1.0
 
 
 class RCAP(Informed):
-    """Hassan et al., "RCAP: robust, class-aware, probabilistic dynamic dataset pruning", UAI 2025, section 3.
+    """Hassan et al., "RCAP: robust, class-aware, probabilistic dynamic dataset pruning", UAI 2025.
 
     Class c gets a part of the (1 - share) n samples in proportion to sqrt(loss_c prior_c): its mean last loss and its
     share of the samples. What a class has no room for goes to the others, so that the budget is met to the sample; a

@@ -1,5 +1,6 @@
 """Who may be chosen: the training samples, what they are like, and how many of them stay."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -65,6 +66,7 @@ class Task:
         context: the run.
         view: the samples that may be chosen: those for training, with a label if others have one.
         goal: what a model predicts of those in view; None where there are no labels, or several to a sample.
+        kept: holds on to what trainings go on from after an interruption, until the step has come to its end.
     """
 
     dataset: Dataset
@@ -72,6 +74,7 @@ class Task:
     context: Context
     view: Dataset
     goal: Goal | None
+    kept: ExitStack
 
     def __len__(self) -> int:
         return len(self.view)
@@ -141,8 +144,14 @@ class Task:
         return Verdicts.of(self.view.rows[found], Action.FLAG, "unreadable", detail=words)
 
 
-def task_of(dataset: Dataset, settings: SelectSamples, context: Context) -> Task:
+def task_of(dataset: Dataset, settings: SelectSamples, context: Context, kept: ExitStack) -> Task:
     """Find out which samples may be chosen.
+
+    Args:
+        dataset: all samples.
+        settings: of the step.
+        context: the run.
+        kept: see `Task`.
 
     Raises:
         ConfigError: a column is named where there is no table.
@@ -160,7 +169,7 @@ def task_of(dataset: Dataset, settings: SelectSamples, context: Context) -> Task
     view = dataset.keep(mask)
     if (view.labels != UNKNOWN).any() and not several:
         goal = target_of(view, STEP, settings.task, learned=False)
-    return Task(dataset, settings, context, view, goal)
+    return Task(dataset, settings, context, view, goal, kept)
 
 
 def number_to_keep(keep: str, n: int, path: str) -> int:

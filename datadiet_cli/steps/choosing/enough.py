@@ -118,7 +118,7 @@ def _parts(known: Known, plan: Plan, material: Material) -> _Parts:
         ]
     else:
         alone = task.dataset.keep(np.isin(task.dataset.rows, learned))
-        one = task_of(alone, settings.model_copy(update={"method": plan.method}), task.context)
+        one = task_of(alone, settings.model_copy(update={"method": plan.method}), task.context, task.kept)
         own = known_of(one, _need(known, plan))
         crowd, rows, notes = own.crowd, own.task.view.rows[own.rows], []
         seen = 0 if own.scored is None else own.scored.samples_seen

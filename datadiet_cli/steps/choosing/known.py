@@ -14,9 +14,10 @@ from datadiet_cli.methods.samples.crowd import Crowd
 from datadiet_cli.methods.samples.dynamics import DYNAMICS
 from datadiet_cli.outcome import Verdicts
 from datadiet_cli.steps.choosing.base import STEP, Floats, Groups, Ints, Looks, Task
+from datadiet_cli.steps.choosing.earlier import read_scores, recorded
 from datadiet_cli.steps.choosing.judging import Judged, judged
-from datadiet_cli.steps.choosing.scorefile import Scores, matched, merged, read
-from datadiet_cli.steps.choosing.scoring import HARDNESS, Scored, recorded, scored
+from datadiet_cli.steps.choosing.scorefile import Scores
+from datadiet_cli.steps.choosing.scoring import HARDNESS, Scored, scored
 
 WRONG, RIGHT = "wrong", "right"
 """Told beside the scores: see `Judged`."""
@@ -155,24 +156,10 @@ def _scored(task: Task, leave_out: int) -> Scored:
     if settings.scores is not None and settings.record is not None:
         raise ConfigError(f"{STEP}: --scores and --record both name what was scored before; choose one")
     if settings.scores is not None:
-        return _read(task, settings.scores)
+        return read_scores(task, settings.scores)
     if settings.record is not None:
         return recorded(task)
     return scored(task, leave_out=leave_out)
-
-
-def _read(task: Task, paths: list[str]) -> Scored:
-    if task.settings.space == "model":
-        raise ConfigError(f"{STEP}: --space model: scores of earlier runs tell nothing of what a model sees")
-    parts = [(path, read(path)) for path in paths]
-    fingerprint = task.view.source.fingerprint()
-    for path, part in parts:
-        if part.provenance.get("fingerprint") != fingerprint:
-            raise InputError(f"{path}: was made of other data than {task.path}, or that has changed since; score again")
-    whole = merged(parts) if len(parts) > 1 else parts[0][1]
-    found = matched(whole, task.view.ids, task.labels, " and ".join(paths))
-    seen = found.provenance.get("samples_seen", 0)
-    return Scored(found, samples_seen=seen if isinstance(seen, int) else 0)
 
 
 def _told(found: Scored) -> Judged | None:

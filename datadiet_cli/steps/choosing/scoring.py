@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,7 @@ import numpy as np
 from datadiet_cli import __version__
 from datadiet_cli.config.select_samples import SelectSamples
 from datadiet_cli.data.table import TableSource
-from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.folds import stratified
 from datadiet_cli.methods.samples.dynamics import (
     DYNAMICS,
     Dynamic,
@@ -28,21 +25,22 @@ from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
 from datadiet_cli.steps.choosing.scorefile import Scores
-from datadiet_cli.steps.division import sample_keys
+from datadiet_cli.steps.choosing.trials import dealt, side_by_side
 from datadiet_cli.steps.teaching.lessons import (
     Lesson,
     Place,
     key_of_lesson,
     origin_of,
-    resumable,
     seed_of,
     teach,
 )
 from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
-from datadiet_cli.steps.teaching.recording import facts_of, record_of
+from datadiet_cli.steps.teaching.recording import facts_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.training import Fitted
 
@@ -99,15 +97,13 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(usable), context.device, STEP)
     plan = _plan(task, material, spec, recipe, usable, leave_out)
-    with ExitStack() as kept, resumable(context):
-        record, fitted = _taught(plan, task, kept)
-        held = [_held(record, number) for number in range(len(plan.lessons))]
-        single = [_by_one(one, settings) for one in held]
-        if settings.gradient == "full":
-            for one, lengths in zip(single, _full_gradients(plan, task), strict=True):
-                one["grand"] = lengths
+    record, fitted = _taught(plan, task)
+    single = [by_one(held_of(record, number), settings) for number in range(len(plan.lessons))]
+    if settings.gradient == "full" and "grand" in (settings.method, settings.information):
+        for one, lengths in zip(single, _full_gradients(plan, task), strict=True):
+            one["grand"] = lengths
     values = together(single)
-    looks = _as_seen(fitted[0], material, task) if settings.space == "model" else None
+    looks = seen_by(fitted[0].model, material, task) if settings.space == "model" else None
     seen = sum(one.samples_seen for one in fitted)
     provenance = {**_provenance(task, plan), "samples_seen": seen, "how": record.facts.how}
     notes = (*material.notes, *_unread(material))
@@ -121,29 +117,6 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
         seen,
         time.perf_counter() - begun,
         notes,
-    )
-
-
-def recorded(task: Task) -> Scored:
-    """Score the samples in view by the record that `train` wrote.
-
-    Raises:
-        ConfigError: the record is of too few epochs for anything.
-        InputError: it is no record, is damaged, or of other samples.
-    """
-    from datadiet_cli.steps.choosing.scorefile import matched
-
-    folder = str(task.settings.record)
-    begun = time.perf_counter()
-    record, ids, labels = record_of(folder, task.view.source.fingerprint())
-    facts = record.facts
-    single = [_by_one(_held(record, number), task.settings) for number in range(facts.models)]
-    provenance = {"record": facts.key, "seeds": list(facts.seeds), "epochs": facts.epochs, "how": facts.how}
-    found = Scores(ids, labels, together(single), {**_of_data(task), **provenance})
-    return Scored(
-        matched(found, task.view.ids, task.labels, folder),
-        samples_seen=facts.models * facts.epochs * facts.samples,
-        seconds=time.perf_counter() - begun,
     )
 
 
@@ -185,7 +158,7 @@ def _plan(task: Task, material: Material, spec: Spec, recipe: Recipe, usable: In
         numbers = [0]
     if not numbers:
         raise ConfigError(f"{STEP}: --shard {settings.shard}: there are only {settings.models} models; give --models")
-    fold = _folds(task, usable, folds)
+    fold = dealt(task, usable, folds)
     seeds = [seed_of(task.context.seed, number) for number in numbers]
     lessons, observed = [], []
     for number in numbers:
@@ -198,17 +171,7 @@ def _plan(task: Task, material: Material, spec: Spec, recipe: Recipe, usable: In
     return _Plan(material, spec, recipe, lessons, observed, fold, folds, seeds)
 
 
-def _folds(task: Task, usable: Ints, folds: int) -> Ints:
-    """Deal samples out, of each class as many to each fold, whatever the order of files or rows."""
-    fold = np.zeros(len(task), dtype=np.int64)
-    if folds > 1:
-        keys = sample_keys(task.view)
-        order = usable[np.lexsort((usable, keys[usable]))]
-        fold[order] = stratified(task.label[order], np.ones(len(order), dtype=bool), folds)
-    return fold
-
-
-def _taught(plan: _Plan, task: Task, kept: ExitStack) -> "tuple[Record, list[Fitted]]":
+def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Fitted]]":
     """Train side by side, each by one thread, and write down how samples were learned."""
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.recorder import Recorder
@@ -217,7 +180,7 @@ def _taught(plan: _Plan, task: Task, kept: ExitStack) -> "tuple[Record, list[Fit
     looked = any(part is not None for part in plan.observed)
     facts = facts_of(plan.lessons, np.arange(len(task)), "epoch" if looked else "batch")
     keys = [key_of_lesson(lesson, context.device) for lesson in plan.lessons]
-    place = kept.enter_context(Place(STEP, [*keys, facts.key], context))
+    place = task.kept.enter_context(Place(STEP, [*keys, facts.key], context))
     record = Record.create(os.path.join(place.path, "record"), facts)
     tell = context.progress("training models to score samples", len(plan.lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
@@ -237,24 +200,15 @@ def _taught(plan: _Plan, task: Task, kept: ExitStack) -> "tuple[Record, list[Fit
             for number in numbers
         ]
 
-    fitted: list[Fitted] = []
-    for made in _side_by_side(task, run, len(plan.lessons), tell):
-        fitted.extend(made)
-    return record, fitted
+    return record, side_by_side(run, len(plan.lessons), task, tell)
 
 
-def _side_by_side(task: Task, run: Any, count: int, tell: Any) -> Any:
-    workers = max(task.context.engine.workers // task.settings.threads, 1)
-    with Engine("threads" if workers > 1 else "serial", workers) as engine:
-        for _, made in engine.map(run, range(count), chunk=1, progress=tell):
-            yield made
-
-
-def _held(record: "Record", number: int) -> dict[str, Any]:
+def held_of(record: "Record", number: int) -> dict[str, Any]:
+    """All that a record has of one model."""
     return {quantity: record.read(quantity, number) for quantity in record.facts.quantities}
 
 
-def _by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
+def by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
     """Every score that one model's record tells, with confidence and hardness.
 
     Raises:
@@ -315,25 +269,30 @@ def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:
             found.append(values)
         return found
 
-    return [one for made in _side_by_side(task, run, len(plan.lessons), tell) for one in made]
+    return side_by_side(run, len(plan.lessons), task, tell)
 
 
-def _as_seen(fitted: "Fitted", material: Material, task: Task) -> Looks:
-    """What samples are like to a trained model: what its head is given."""
+def seen_by(model: "nn.Module", material: Material, task: Task) -> Looks:
+    """What samples are like to a trained model: what its head is given.
+
+    Raises:
+        ConfigError: the model does not tell.
+    """
     from datadiet_cli.nn.device import device_of
     from datadiet_cli.nn.predicting import features
 
     rows = np.flatnonzero(material.usable)
     try:
-        found = features(fitted.model, material.samples(rows), device=device_of(task.context.device))
+        found = features(model, material.samples(rows), device=device_of(task.context.device))
     except ValueError as error:
         raise ConfigError(f"{STEP}: --space model: {error}") from error
     matrix = np.zeros((len(task), found.shape[1]), dtype=np.float32)
     matrix[rows] = found
-    return Looks(matrix, material.usable, material.causes, "the first model that was trained")
+    return Looks(matrix, material.usable, material.causes, "what a trained model sees")
 
 
-def _of_data(task: Task) -> dict[str, Any]:
+def of_data(task: Task) -> dict[str, Any]:
+    """What scores are of, for their provenance."""
     source = task.view.source
     kind = None if task.goal is None else task.goal.task
     return {"datadiet": __version__, "fingerprint": source.fingerprint(), "kind": source.kind, "task": kind}
@@ -342,7 +301,7 @@ def _of_data(task: Task) -> dict[str, Any]:
 def _provenance(task: Task, plan: _Plan) -> dict[str, Any]:
     settings = task.settings
     return {
-        **_of_data(task),
+        **of_data(task),
         "model": plan.spec.model,
         "recipe": plan.recipe.as_json(),
         "epochs": plan.recipe.epochs,

@@ -11,6 +11,7 @@ from datadiet_cli.methods.samples.crowd import BELOW, COVERED, NOT_DRAWN, WRONG,
 from datadiet_cli.methods.samples.graph import nearest_kept
 from datadiet_cli.outcome import NO_WITNESS, Action, Verdicts
 from datadiet_cli.steps.choosing.base import Floats, Ints, Task
+from datadiet_cli.steps.choosing.plans import UNSCORED
 
 REASON_OF = {BELOW: "not-selected", WRONG: "likely-wrong", NOT_DRAWN: "not-drawn", COVERED: "covered"}
 WHY = {BELOW: "below", WRONG: "wrong", NOT_DRAWN: "not-drawn", COVERED: "covered"}
@@ -34,7 +35,7 @@ def verdicts_of(task: Task, rows: Ints, crowd: Crowd, plan: Plan, chosen: Select
     if crowd.x is not None and chosen.kept.any():
         witness, distance = nearest_kept(crowd.x, chosen.kept)
     ids = task.view.source.ids(task.view.rows[rows])
-    percentile = _percentiles(chosen.score, crowd.label)
+    percentile = _percentiles(chosen.score, crowd.group)
     counts = np.bincount(crowd.group, minlength=len(names))
     kept = np.bincount(crowd.group[chosen.kept], minlength=len(names))
     evidence, details = [], []
@@ -42,7 +43,7 @@ def verdicts_of(task: Task, rows: Ints, crowd: Crowd, plan: Plan, chosen: Select
         g, why = int(crowd.group[i]), int(chosen.why[i])
         facts: dict[str, Any] = {
             "method": plan.method,
-            "rule": plan.rule,
+            "rule": None if plan.method in UNSCORED else plan.rule,
             "score": _number(chosen.score[i]),
             "percentile": _number(percentile[i], 2) if why != WRONG else None,
             "class": names[g] if len(names) > 1 else None,
@@ -86,7 +87,7 @@ def _words(facts: dict[str, Any]) -> str:
     if facts["why"] == "not-drawn":
         where = f" from stratum {facts['stratum'] + 1} of {facts['strata']}" if facts["stratum"] is not None else ""
         return f"not drawn{where}; {many}"
-    return f"{facts['method']} is higher for {100 - facts['percentile']:.0f} %{whom}; {many}"
+    return f"{facts['method']} is higher for {100 - facts['percentile']:.0f} %; {many}"
 
 
 def _number(value: float, digits: int = 6) -> float | None:
@@ -94,13 +95,13 @@ def _number(value: float, digits: int = 6) -> float | None:
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
-def _percentiles(score: Floats, label: Ints) -> Floats:
-    """Share of the samples of a class whose score is not above one's own, in per cent; NaN without a score."""
+def _percentiles(score: Floats, group: Ints) -> Floats:
+    """Share of the samples of a group whose score is not above one's own, in per cent; NaN without a score."""
     out = np.full(len(score), np.nan)
     known = np.flatnonzero(np.isfinite(score))
-    order = known[np.lexsort((score[known], label[known]))]
-    own, values = label[order], score[order]
-    counts = np.bincount(own, minlength=int(label.max(initial=0)) + 1)
+    order = known[np.lexsort((score[known], group[known]))]
+    own, values = group[order], score[order]
+    counts = np.bincount(own, minlength=int(group.max(initial=0)) + 1)
     start = np.cumsum(counts) - counts
     # Of equal scores all have the rank of the last.
     last = np.append((np.diff(own) != 0) | (np.diff(values) != 0), True)

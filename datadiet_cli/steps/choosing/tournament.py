@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.intervals import Crossed, crossed
+from datadiet_cli.methods.intervals import Interval, crossed, t_interval
 from datadiet_cli.methods.noninferiority import Unit, amount, percent
 from datadiet_cli.methods.samples.crowd import Crowd, Plan
 from datadiet_cli.methods.samples.quotas import quotas
@@ -211,11 +211,19 @@ class _Arena:
         """Mean accuracy, or R2, of an entry so far."""
         return float(self.scores(entry).mean())
 
-    def difference(self, entry: _Entry, other: _Entry) -> Crossed:
-        """How far an entry is ahead of another in the trainings that both had."""
+    def difference(self, entry: _Entry, other: _Entry) -> Interval:
+        """How far an entry is ahead of another in the trainings that both had.
+
+        Of two intervals the wider ends: over folds, which differ in their trainings as well, and over samples. Seeds
+        are too few to be drawn from, so that of each fold, or sample, the mean of them is taken.
+        """
         confidence = self.known.task.settings.confidence
-        ahead = self.scores(entry) - self.scores(other, like=entry)
-        return crossed(ahead, confidence, within=self.trials.bound)
+        ahead = (self.scores(entry) - self.scores(other, like=entry)).mean(axis=0)
+        by_sample = crossed(ahead[None], confidence, within=self.trials.bound)
+        folds = np.split(ahead, np.cumsum([len(rows) for rows in self.judged])[:-1])
+        by_fold = t_interval([float(one.mean()) for one in folds], confidence)
+        lower, upper = min(by_fold.lower, by_sample.lower), max(by_fold.upper, by_sample.upper)
+        return Interval(float(ahead.mean()), lower, upper, confidence)
 
 
 def _as_told(crowd: Crowd, told: Mapping[str, Floats], rows: Ints) -> Crowd:
@@ -229,7 +237,7 @@ def _plan(known: Known, one: Candidate) -> Plan:
 
 
 def _table(
-    arena: _Arena, entries: Sequence[_Entry], differences: dict[int, Crossed], won: _Entry
+    arena: _Arena, entries: Sequence[_Entry], differences: dict[int, Interval], won: _Entry
 ) -> list[dict[str, Any]]:
     random, figure = entries[0], "accuracy" if arena.trials.unit == "points" else "r2"
     rows = []
@@ -253,7 +261,7 @@ def _table(
     return rows
 
 
-def _words(best: Candidate, seen: Crossed, unit: Unit) -> str:
+def _words(best: Candidate, seen: Interval, unit: Unit) -> str:
     sure = f"{percent(seen.confidence)}: {amount(seen.lower, unit)} to {amount(seen.upper, unit)}"
     if seen.lower > 0:
         return f"method auto: {best.name} is {amount(seen.mean, unit)} ahead of random ({sure})"
