@@ -26,9 +26,12 @@ class Train(Training):
         "none", description="Leave samples out of each epoch that have little to teach just then, and how."
     )
     dynamic_share: Share = Field(
-        0.5, description="Share left out: of easy samples (infobatch), of all (others), at most (adaptive)."
+        0.5, description="Share left out of a pass: of easy samples (infobatch), of all (others), at most (adaptive)."
     )
-    dynamic_until: Share = Field(0.875, description="Part of the epochs in which samples are left out; then all learn.")
+    dynamic_until: Share = Field(
+        0.875,
+        description="Part of the epochs in which samples are left out; then all learn (seta: without its window).",
+    )
     controls: Annotated[list[Literal["random", "epochs", "none"]], Field(min_length=1)] = Field(
         ["random", "epochs"],
         description="What dynamic is compared with at equal cost: random samples per epoch, or fewer epochs.",

@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 from datadiet_cli.report.bars import class_bars
+from datadiet_cli.report.choices import chosen, dynamic, trials
 from datadiet_cli.report.comparison import table
 
 NAMED = 12
@@ -30,6 +31,8 @@ def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> s
         return _trained(metrics)
     if step["name"] == "evaluate":
         return _judged_by(metrics)
+    if step["name"] == "select-samples":
+        return chosen(metrics)
     if step["name"] == "apply":
         return _applied(metrics)
     if columns:
@@ -46,6 +49,10 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
     """
     if step["name"] == "balance":
         return class_bars(step["metrics"])
+    if step["name"] == "select-samples":
+        return trials(step["metrics"])
+    if step["name"] == "train":
+        return dynamic(step["metrics"])
     if step["name"] != "evaluate":
         return []
     lines: list[str] = []

@@ -136,6 +136,14 @@ def test_an_outlier_is_worth_no_more_than_a_sample_in_a_gap():
     assert 7 not in found.order
 
 
+def test_copies_do_not_make_up_the_unit():
+    about = made(200, 1, 0)
+    about["x"][10:] = 0
+    unit = composite(m=50, **about, quota=np.array([50])).unit
+    assert unit > 0.1, "that of the samples that differ"
+    assert composite(m=50, **{**about, "x": np.ones((200, 3), np.float32)}, quota=np.array([50])).unit == 0
+
+
 def test_a_great_need_of_many_groups_is_still_chosen_for_by_blocks(monkeypatch):
     """Else each choice would end a block, as another group has become the neediest."""
     about = made(3000, 20, 0)

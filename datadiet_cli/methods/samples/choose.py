@@ -40,14 +40,14 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
     Args:
         crowd: n samples.
         plan: how.
-        keep: from 0 to n.
+        keep: from 1 to n.
         seed: of what is drawn.
 
     Raises:
         ValueError: a group would vanish, or the method lacks scores, features or labels, said in one sentence.
     """
     n = len(crowd)
-    if not 0 <= keep <= n:
+    if not 1 <= keep <= n:
         raise ValueError(f"there are {n:,} samples to choose from, so {keep:,} cannot be kept")
     found = _Found.nothing(n)
     counts = np.bincount(crowd.group, minlength=_groups(crowd))
@@ -186,8 +186,14 @@ def _by_rule(work: _Work, rows: Ints, quota: int, seed: int, graph: Graph | None
 
 
 def _graph(work: _Work) -> Graph:
-    """The nearest others of each sample that is left, within its group; by place among those that are left."""
-    return knn_graph(work.crowd.features[work.left], work.plan.neighbours, group=work.group[work.left])
+    """The nearest others of each sample that is left, within its group; by place among those that are left.
+
+    By direction alone, as the paper of `d2` has it: the length of a vector says more of a sample than of its likeness.
+    """
+    x = work.crowd.features[work.left]
+    length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))[:, None]
+    unit = np.divide(x, length, out=np.zeros_like(x), where=length > 0, casting="same_kind")
+    return knn_graph(unit, work.plan.neighbours, group=work.group[work.left])
 
 
 def _within(graph: Graph, left: Ints, rows: Ints, place: Ints) -> Graph:

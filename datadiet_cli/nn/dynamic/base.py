@@ -173,17 +173,21 @@ class Unbiased(Informed):
         """(n,) float64, P of each sample in a pass, above 0."""
         if not self.prunes(epoch):
             return torch.ones(len(self), dtype=torch.float64)
-        groups, kept = self._groups(epoch)
-        return (kept / torch.bincount(groups, minlength=len(kept)).clamp(min=1))[groups]
+        return _even(*self._groups(epoch))
 
     def _cut(self, epoch: int) -> Turn:
         groups, kept = self._groups(epoch)
         rows = drawn(groups, kept, self.course.chance(epoch))
-        return Turn(rows, (1 / self.chances(epoch)[rows]).to(torch.float32))
+        return Turn(rows, (1 / _even(groups, kept)[rows]).to(torch.float32))
 
     @abstractmethod
     def _groups(self, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(n,) int64, the group of each sample, and (G,) float64 whole numbers: how many stay, 1 at least."""
+
+
+def _even(groups: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """(n,) float64, the chance of each sample where so many of each group are drawn."""
+    return (kept / torch.bincount(groups, minlength=len(kept)).clamp(min=1))[groups]
 
 
 def drawn(groups: torch.Tensor, kept: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -217,9 +221,9 @@ def below_mean(losses: torch.Tensor, groups: torch.Tensor, count: int) -> torch.
     size of its group with the sum of the group, which `math.fsum` rounds once.
     """
     exact = losses.to(torch.float64)
-    order = groups.argsort(stable=True)
     sizes = torch.bincount(groups, minlength=count)
-    parts = torch.split(exact[order], sizes.tolist())
+    ordered = exact if count == 1 else exact[groups.argsort(stable=True)]
+    parts = torch.split(ordered, sizes.tolist())
     sums = torch.tensor([math.fsum(part.tolist()) for part in parts], dtype=torch.float64)
     return exact * sizes[groups] < sums[groups]
 

@@ -6,6 +6,7 @@ share of one part is then taken for the same share of all samples, which are mor
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,10 +76,9 @@ def enough(known: Known, plan: Plan) -> Enough:
     material = material_of(_together(known), task.settings, task.context, STEP)
     parts = _parts(known, plan, material)
     trials = Trials(task, material, "enough")
-    with trials:
-        search = _Search(known, plan, parts, trials)
-        found = search.found()
-        sure = None if found is None else search.confirmed(found)
+    search = _Search(known, plan, parts, trials)
+    found = search.found()
+    sure = None if found is None else search.confirmed(found)
     seen = parts.samples_seen + trials.samples_seen
     table = [{"part": part, "share": share, "kept": kept, **one.as_json()} for part, share, kept, one in search.tried]
     if sure is None:
@@ -167,7 +167,7 @@ class _Search:
 
         Each attempt is held to a part of the error that the confidence allows (Bonferroni).
         """
-        confidence = 1 - (1 - self.known.task.settings.confidence) / ATTEMPTS
+        confidence = _sterner(self.known.task.settings.confidence)
         for place in range(found, min(found + ATTEMPTS, len(SHARES))):
             if self._passes("confirm", place, self.parts.confirm, CONFIRM_SEED, CONFIRMED, confidence):
                 return place
@@ -194,3 +194,10 @@ class _Search:
         found = verdict(before, after, settings.max_accuracy_drop, confidence, unit=self.trials.unit)
         self.tried.append((part, SHARES[place], keep, found))
         return found.noninferior
+
+
+def _sterner(confidence: float) -> float:
+    """Of each attempt; rounded up to what people can read, where that leaves a doubt."""
+    exact = 1 - (1 - confidence) / ATTEMPTS
+    rounded = ceil(exact * 1e4) / 1e4
+    return rounded if rounded < 1 else exact

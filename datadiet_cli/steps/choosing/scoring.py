@@ -249,10 +249,11 @@ def window_of(settings: SelectSamples, epochs: int) -> int:
 
 def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:
     """GraNd by all layers, of models that are trained for the first part of the epochs only."""
-    from datadiet_cli.nn.device import device_of
+    from datadiet_cli.nn.device import computing, device_of
     from datadiet_cli.nn.gradients import full_gradient_norms
 
     material, context = plan.material, task.context
+    device = device_of(context.device)
     recipe = replace(plan.recipe, epochs=max(round(EARLY * plan.recipe.epochs), 1))
     tell = context.progress("training models for gradients", len(plan.lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
@@ -265,7 +266,8 @@ def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:
             rows = plan.observed[number]
             rows = lesson.rows if rows is None else rows
             values = np.full(len(task), np.nan)
-            values[rows] = full_gradient_norms(fitted.model, material.samples(rows), device=device_of(context.device))
+            with computing(device, task.settings.threads):
+                values[rows] = full_gradient_norms(fitted.model, material.samples(rows), device=device)
             found.append(values)
         return found
 

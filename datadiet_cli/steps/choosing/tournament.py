@@ -2,7 +2,7 @@
 
 Successive halving (Jamieson & Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization",
 AISTATS 2016): all candidates are trained on two folds, the better half on a third, the best few on all, and the very
-best with another seed as well. Random takes part in every rung. All of a fold learn by the same seed and are judged by
+best with other seeds as well. Random takes part in every rung. All of a fold learn by the same seed and are judged by
 the same samples, so that differences are paired.
 """
 
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.intervals import Interval, crossed, t_interval
+from datadiet_cli.methods.folded import folded
+from datadiet_cli.methods.intervals import Interval
 from datadiet_cli.methods.noninferiority import Unit, amount, percent
 from datadiet_cli.methods.samples.crowd import Crowd, Plan
 from datadiet_cli.methods.samples.quotas import quotas
@@ -30,8 +31,8 @@ FIRST_SEED = 2000
 """Trainings of a tournament have other seeds than those that scores come from, or that a comparison makes."""
 _FIRST, _SECOND = (0, 1), (2,)
 """The folds of the first two rungs."""
-_BEST, _FINALISTS = 5, 3
-_SEEDS = 2
+_BEST, _FINALISTS = 5, 2
+_SEEDS = 3
 _FEWEST = 2 * FOLDS
 
 
@@ -87,11 +88,9 @@ def tournament(known: Known, keep: int) -> Won:
             "flatter methods that choose by scores"
         )
     entries = [_Entry(one) for one in field_]
-    with arena.trials:
-        finalists = _rungs(arena, entries)
-        random = entries[0]
-        best = max(finalists, key=lambda one: arena.mean(one))
-        differences = {id(one): arena.difference(one, random) for one in finalists}
+    finalists, random = _rungs(arena, entries), entries[0]
+    best = max(finalists, key=arena.mean)
+    differences = {id(one): arena.difference(one, random) for one in finalists}
     seen = differences[id(best)]
     won = best if seen.lower > 0 else random
     table = _table(arena, entries, differences, won)
@@ -100,16 +99,20 @@ def tournament(known: Known, keep: int) -> Won:
 
 
 def _check(known: Known, keep: int) -> None:
-    path, n = known.task.path, len(known.rows)
-    if n < _FEWEST:
-        raise InputError(
-            f"{STEP}: {path}: {n} training samples are too few to try methods out; at least {_FEWEST} are needed; name "
-            "--method"
-        )
+    path = known.task.path
+    _enough_to_judge(path, len(known.rows), _FEWEST)
     try:
         quotas(np.bincount(known.crowd.group), keep, "proportional")
     except ValueError as error:
         raise ConfigError(f"{STEP}: {path}: {error}") from error
+
+
+def _enough_to_judge(path: str, n: int, needed: int) -> None:
+    if n < needed:
+        raise InputError(
+            f"{STEP}: {path}: {n} training samples are too few to try methods out; at least {needed} are needed; name "
+            "--method"
+        )
 
 
 def _rungs(arena: "_Arena", entries: Sequence[_Entry]) -> list[_Entry]:
@@ -212,18 +215,13 @@ class _Arena:
         return float(self.scores(entry).mean())
 
     def difference(self, entry: _Entry, other: _Entry) -> Interval:
-        """How far an entry is ahead of another in the trainings that both had.
+        """How far an entry is ahead of another, where both had all trainings.
 
-        Of two intervals the wider ends: over folds, which differ in their trainings as well, and over samples. Seeds
-        are too few to be drawn from, so that of each fold, or sample, the mean of them is taken.
+        The trainings of a fold have nothing to do with those of another, so that there are many of them.
         """
-        confidence = self.known.task.settings.confidence
-        ahead = (self.scores(entry) - self.scores(other, like=entry)).mean(axis=0)
-        by_sample = crossed(ahead[None], confidence, within=self.trials.bound)
-        folds = np.split(ahead, np.cumsum([len(rows) for rows in self.judged])[:-1])
-        by_fold = t_interval([float(one.mean()) for one in folds], confidence)
-        lower, upper = min(by_fold.lower, by_sample.lower), max(by_fold.upper, by_sample.upper)
-        return Interval(float(ahead.mean()), lower, upper, confidence)
+        ahead = self.scores(entry) - self.scores(other, like=entry)
+        folds = np.split(ahead, np.cumsum([len(rows) for rows in self.judged])[:-1], axis=1)
+        return folded(folds, self.known.task.settings.confidence, within=self.trials.bound)
 
 
 def _as_told(crowd: Crowd, told: Mapping[str, Floats], rows: Ints) -> Crowd:

@@ -1,9 +1,7 @@
 """Try choices out: train the reference model on each, side by side, and ask it about samples that it did not see."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +18,7 @@ from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Task
 from datadiet_cli.steps.choosing.plans import draws
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import sample_keys
-from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, resumable, seed_of, teach
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of, teach
 from datadiet_cli.steps.teaching.material import Material, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
@@ -55,10 +53,10 @@ class Said(NamedTuple):
 
 
 class Trials:
-    """Trainings of the reference model on parts of a material. Use as a context manager.
+    """Trainings of the reference model on parts of a material.
 
-    What was trained is remembered until all is done, so that an interrupted run loses only trainings under way, and
-    the same training is never run twice.
+    What was trained is remembered until the step is done, so that an interrupted run loses only trainings under way;
+    and the same training is never run twice.
 
     Args:
         task: names the model and the run.
@@ -76,9 +74,9 @@ class Trials:
         self._task, self._material = task, material
         self._spec: Spec = spec_of(material, task.settings, material.goal.classes, STEP)
         self._origin = origin_of(task.settings)
-        self._name = name
         self._done: dict[str, Floats] = {}
-        self._kept = ExitStack()
+        keys = [name, self._origin, str(task.context.seed), task.settings.model_dump_json(), material.digest]
+        self._place = task.kept.enter_context(Place(STEP, keys, task.context))
 
     @property
     def unit(self) -> Unit:
@@ -89,18 +87,6 @@ class Trials:
     def bound(self) -> float | None:
         """How far scores of two choices can lie apart; None for any distance."""
         return 1.0 if self._material.goal.classes else None
-
-    def __enter__(self) -> "Trials":
-        context, settings = self._task.context, self._task.settings
-        self._kept.enter_context(resumable(context))
-        keys = [self._name, self._origin, str(context.seed), settings.model_dump_json(), self._material.digest]
-        self._place = self._kept.enter_context(Place(STEP, keys, context))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._kept.__exit__(kind, error, trace)
 
     def run(self, jobs: Sequence[Job], said: str) -> list[Floats]:
         """Train, and ask.

@@ -1,0 +1,70 @@
+"""What `select-samples` chose by, and what it tried, in lines for the terminal; what dynamic pruning came to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from datadiet_cli.report.bars import class_bars
+
+SHOWN = 6
+"""Candidates of a tournament that are shown."""
+
+
+def chosen(metrics: Mapping[str, Any]) -> str:
+    """How many stay, by what, and when that has paid for itself."""
+    if "shard" in metrics:
+        scores = metrics["scores"]
+        return f"scored by {len(scores['seeds'])} models, part {metrics['shard']}"
+    by = " by ".join(filter(None, (metrics["method"], metrics["rule"])))
+    cut = f" after a cut of the hardest {metrics['beta']:.1%}" if metrics["beta"] else ""
+    said = f"{by}{cut} kept {metrics['kept']:,} of {metrics['chosen_from']:,} training samples"
+    paid = metrics["break_even"]
+    if paid is not None:
+        many = f"{paid['trainings']:,} training{'' if paid['trainings'] == 1 else 's'}"
+        said += f"; what that took is spared again by {many} on what stays"
+    return said
+
+
+def trials(metrics: Mapping[str, Any]) -> list[str]:
+    """The best of a tournament and random, the search for the fewest, and the groups if any is much changed."""
+    if "shard" in metrics:
+        return []
+    tried = metrics.get("tournament", ())
+    lines = [_candidate(row) for row in tried[:SHOWN]]
+    if len(tried) > SHOWN:
+        lines.append(f"and {len(tried) - SHOWN} more candidates, in the report")
+    searched = [f"{row['part']:<8} {row['share']:4.0%} kept: {row['words']}" for row in metrics.get("search", ())]
+    return lines + searched + _classes(metrics["groups"])
+
+
+def dynamic(metrics: Mapping[str, Any]) -> list[str]:
+    """What a training with dynamic pruning reached, beside its controls."""
+    told = metrics.get("dynamic")
+    if told is None or "arms" not in told:
+        return []
+    lines = []
+    for name, arm in told["arms"].items():
+        score = f"accuracy {arm['accuracy']:.1%}" if "accuracy" in arm else f"R2 {arm['r2']:.3f}"
+        lines.append(f"{name:<10} {score} of {told['split']}, {arm['share_of_full_training']:.0%} of a full training")
+    return lines
+
+
+def _candidate(row: Mapping[str, Any]) -> str:
+    score = f"{row['accuracy']:.1%}" if "accuracy" in row else f"R2 {row['r2']:.3f}"
+    unit = (100, "points") if "accuracy" in row else (1, "of R2")
+    ahead = "" if row["difference"] is None else f"{unit[0] * row['difference']:+.1f} {unit[1]} to random"
+    if row["interval"] is not None:
+        low, high = (unit[0] * end for end in row["interval"])
+        ahead += f" ({low:+.1f} to {high:+.1f})"
+    mark = "*" if row["picked"] else " "
+    return f"{mark} {row['candidate']:<22} {score:>7} {ahead}".rstrip()
+
+
+def _classes(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Bars of the classes where their shares have changed by more than a tenth."""
+    before = sum(row["before"] for row in groups.values())
+    after = sum(row["after"] for row in groups.values())
+    if not after or all(
+        abs(row["after"] / after - row["before"] / before) < 0.1 * row["before"] / before for row in groups.values()
+    ):
+        return []
+    return class_bars({"groups": groups})
