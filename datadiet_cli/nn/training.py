@@ -1,6 +1,7 @@
 """Train a model: what may be trained, and what a training leaves behind."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ def fit(
     validation: Samples | None = None,
     recorder: Recorder | None = None,
     checkpoint: Checkpoint | None = None,
+    every: float = 0.0,
     progress: Callable[[int, int], None] = lambda epoch, epochs: None,
     weights: torch.Tensor | None = None,
     observed: Samples | None = None,
@@ -78,6 +80,8 @@ def fit(
         recorder: writes down what the model thinks of each sample in each whole pass.
         checkpoint: where to go on from, and where it is written down after each pass. The caller clears it when what
             came of the training is safe. Its key must stand for the data.
+        every: seconds that a checkpoint is good for; in between none is written, but for the last pass. Written after
+            each pass, it takes longer than the passes of a small training.
         progress: is told after each pass: passes done, passes planned. What it raises ends the training.
         weights: (n,) numbers from 0 on: what each sample counts in the loss; scaled to a mean of 1.
         observed: samples that the recorder, which must be by ``epoch``, looks at instead of those learned from, such as
@@ -104,10 +108,12 @@ def fit(
         try:
             run = Run(model, samples, recipe, seed, device, validation, recorder, counts, observed)
             resumed = run.resume(checkpoint)
+            saved = time.monotonic()
             while not run.over:
                 run.one_pass()
-                if checkpoint is not None:
+                if checkpoint is not None and (run.over or time.monotonic() - saved >= every):
                     checkpoint.save(run.state())
+                    saved = time.monotonic()
                 progress(run.done.epoch, run.plan.passes)
             run.finish()
         finally:

@@ -162,6 +162,12 @@ def _decided(task: Task) -> _Decision:
 def _check(settings: SelectSamples) -> None:
     method, rule = settings.method, settings.rule
     check_candidates(settings)
+    for flag, given, whose in (
+        ("--weights", settings.weights, "composite"),
+        ("--candidates", settings.candidates, "auto"),
+    ):
+        if given is not None and method != whose:
+            raise ConfigError(f"{STEP}: {flag} is for --method {whose}, not {method}; leave it out")
     if method in (*UNSCORED, "auto") and rule != "auto":
         raise ConfigError(f"{STEP}: --rule {rule} chooses by a score, and --method {method} has none; leave it out")
     if settings.shard is not None and (settings.scores or settings.record or method == "auto"):
@@ -183,7 +189,7 @@ def _check_size(task: Task) -> None:
     groups = len(np.unique(code[code >= 0]))
     if number < groups:
         raise ConfigError(
-            f"{STEP}: {task.path}: --keep {keep} is {number:,} samples, and there are {groups:,} classes or groups, "
+            f"{STEP}: {task.path}: --keep {keep} keeps {number:,}, and there are {groups:,} classes or groups, "
             f"none of which may vanish; keep {groups:,} or more"
         )
 

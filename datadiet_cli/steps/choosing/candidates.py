@@ -17,6 +17,7 @@ from datadiet_cli.steps.choosing.base import STEP
 from datadiet_cli.steps.choosing.gate import hard, noise_to_cut
 from datadiet_cli.steps.choosing.known import Known
 from datadiet_cli.steps.choosing.plans import UNSCORED, usual_rule
+from datadiet_cli.steps.choosing.told import CONFIDENCE, window_of
 
 MOST = 24
 """Candidates of the list that is tried where none is given."""
@@ -183,11 +184,24 @@ def _lacks(one: Candidate, known: Known) -> str:
     crowd = known.crowd
     told = crowd.scores or {}
     information = known.task.settings.information if one.method == "composite" else one.method
-    needed = {information} & set(DYNAMICS) | ({"confidence"} if one.rule == "dual-beta" else set())
+    needed = {information} & set(DYNAMICS) | ({CONFIDENCE} if one.rule == "dual-beta" else set())
     for name in sorted(needed):
         if name not in told or not np.isfinite(told[name]).all():
-            return f"there is no score {name}"
+            return f"there is no score {name}{_why(name, known)}"
     if one.beta and crowd.hardness is None:
         return "nothing tells which labels are likely wrong"
     by_looks = one.method in COVERAGE or information in TYPICAL or one.rule == "d2"
     return "there are no features" if by_looks and crowd.x is None else ""
+
+
+def _why(score: str, known: Known) -> str:
+    """Why models do not tell a score."""
+    if not known.task.classes:
+        return " of numbers"
+    settings = known.task.settings
+    epochs = None if known.scored is None else known.scored.scores.provenance.get("epochs")
+    if isinstance(epochs, int) and score in DYNAMICS:
+        needed = max(DYNAMICS[score].epochs(window_of(settings, epochs)), settings.score_epoch or 0)
+        if epochs < needed:
+            return f", which needs at least {needed} epochs; give --epochs (there are {epochs})"
+    return ""

@@ -3,10 +3,13 @@
 import os
 import time
 
+import numpy as np
+
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.steps.choosing.base import STEP, Looks, Task
 from datadiet_cli.steps.choosing.scorefile import Scores, matched, merged, read
-from datadiet_cli.steps.choosing.scoring import Scored, by_one, held_of, of_data, seen_by, together
+from datadiet_cli.steps.choosing.scoring import Scored, of_data, seen_by
+from datadiet_cli.steps.choosing.told import by_one, held_of, together
 from datadiet_cli.steps.teaching.recording import record_of
 from datadiet_cli.steps.teaching.using import shown, trained
 
@@ -27,10 +30,25 @@ def recorded(task: Task) -> Scored:
     found = Scores(ids, labels, together(single), {**of_data(task), **provenance})
     looks = _as_seen(folder, task) if task.settings.space == "model" else None
     return Scored(
-        matched(found, task.view.ids, task.labels, folder),
+        matched(_with_unreadable(found, task, looks), task.view.ids, task.labels, folder),
         looks=looks,
         samples_seen=facts.models * facts.epochs * facts.samples,
         seconds=time.perf_counter() - begun,
+    )
+
+
+def _with_unreadable(found: Scores, task: Task, looks: Looks | None) -> Scores:
+    """With no score for samples that `train` could not read; whatever else has no row is left for `matched` to tell."""
+    ids, there = task.view.ids, set(found.ids)
+    missing = [row for row, name in enumerate(ids) if name not in there]
+    if not missing or (looks or task.looks).usable[missing].any():
+        return found
+    labels = None if found.labels is None or task.labels is None else [task.labels[row] for row in missing]
+    return Scores(
+        [*found.ids, *(ids[row] for row in missing)],
+        None if labels is None or found.labels is None else [*found.labels, *labels],
+        {name: np.append(values, np.full(len(missing), np.nan)) for name, values in found.values.items()},
+        found.provenance,
     )
 
 

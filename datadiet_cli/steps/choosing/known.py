@@ -17,7 +17,8 @@ from datadiet_cli.steps.choosing.base import STEP, Floats, Groups, Ints, Looks, 
 from datadiet_cli.steps.choosing.earlier import read_scores, recorded
 from datadiet_cli.steps.choosing.judging import Judged, judged
 from datadiet_cli.steps.choosing.scorefile import Scores
-from datadiet_cli.steps.choosing.scoring import HARDNESS, Scored, scored
+from datadiet_cli.steps.choosing.scoring import Scored, scored
+from datadiet_cli.steps.choosing.told import HARDNESS
 
 WRONG, RIGHT = "wrong", "right"
 """Told beside the scores: see `Judged`."""

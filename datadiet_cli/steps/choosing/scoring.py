@@ -9,24 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from datadiet_cli import __version__
-from datadiet_cli.config.select_samples import SelectSamples
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.samples.dynamics import (
-    DYNAMICS,
-    Dynamic,
-    When,
-    averaged,
-    confidence,
-    dual_epochs,
-    hardness,
-)
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
 from datadiet_cli.steps.choosing.scorefile import Scores
+from datadiet_cli.steps.choosing.told import by_one, check_told, held_of, together, window_of
 from datadiet_cli.steps.choosing.trials import dealt, side_by_side
 from datadiet_cli.steps.teaching.lessons import (
+    OFTEN,
     Lesson,
     Place,
     key_of_lesson,
@@ -44,10 +36,7 @@ if TYPE_CHECKING:
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.training import Fitted
 
-CONFIDENCE, HARDNESS = "confidence", "hardness"
-"""Told beside the scores: the mean probability of the own label, and what speaks for a wrong one."""
 TABLE_FOLDS = 5
-WINDOW = 10
 EARLY = 0.1
 """Part of the epochs after which full gradients are taken, as those of the record are."""
 
@@ -96,6 +85,7 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
         raise InputError(f"{STEP}: {task.path}: {len(usable)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(usable), context.device, STEP)
+    check_told(settings, recipe.epochs, numbers=material.goal.task == "numbers")
     plan = _plan(task, material, spec, recipe, usable, leave_out)
     record, fitted = _taught(plan, task)
     single = [by_one(held_of(record, number), settings) for number in range(len(plan.lessons))]
@@ -118,12 +108,6 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
         time.perf_counter() - begun,
         notes,
     )
-
-
-def together(single: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
-    """The mean of each score over the models that tell it."""
-    names = dict.fromkeys(name for one in single for name in one)
-    return {name: averaged([one[name] for one in single]) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,55 +180,12 @@ def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Fitted]]":
                 recorder=Recorder(record, number),
                 observed=plan.observed[number],
                 whole=True,
+                every=OFTEN,
             )
             for number in numbers
         ]
 
     return record, side_by_side(run, len(plan.lessons), task, tell)
-
-
-def held_of(record: "Record", number: int) -> dict[str, Any]:
-    """All that a record has of one model."""
-    return {quantity: record.read(quantity, number) for quantity in record.facts.quantities}
-
-
-def by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
-    """Every score that one model's record tells, with confidence and hardness.
-
-    Raises:
-        ConfigError: it does not tell the one that is asked for.
-    """
-    epochs = len(held["loss"])
-    window = window_of(settings, epochs)
-    when = When(None if settings.score_epoch is None else settings.score_epoch - 1, window)
-    wanted = settings.information if settings.method == "composite" else settings.method
-    numbers = "probability" not in held
-    values: dict[str, Floats] = {HARDNESS: hardness(held)}
-    if not numbers:
-        values[CONFIDENCE] = confidence(held, dual_epochs(epochs, window))
-    for name, dynamic in DYNAMICS.items():
-        needed = dynamic.numbers if numbers else dynamic.quantities
-        short = epochs < max(dynamic.epochs(window), settings.score_epoch or 0)
-        if name == wanted and not needed:
-            raise ConfigError(f"{STEP}: --method {name} is for classes, and the labels are numbers; el2n and loss work")
-        if name == wanted and short:
-            most = max(dynamic.epochs(window), settings.score_epoch or 0)
-            raise ConfigError(f"{STEP}: {name} takes {most} epochs, and the record has {epochs}; give --epochs {most}")
-        if name == wanted or (needed and not short and set(needed) <= set(held)):
-            values[name] = _run(dynamic, held, when)
-    return values
-
-
-def _run(dynamic: Dynamic, held: Mapping[str, Any], when: When) -> Floats:
-    try:
-        return dynamic.run(held, when)
-    except ValueError as error:
-        raise ConfigError(f"{STEP}: {error}") from error
-
-
-def window_of(settings: SelectSamples, epochs: int) -> int:
-    """Epochs of a window: 10, as in the papers, but no more than half of those there are."""
-    return settings.window or max(3, min(WINDOW, epochs // 2))
 
 
 def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:

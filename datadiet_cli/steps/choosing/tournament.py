@@ -22,7 +22,7 @@ from datadiet_cli.steps.choosing.base import STEP, Floats, Ints
 from datadiet_cli.steps.choosing.candidates import RANDOM, Candidate, candidates_of
 from datadiet_cli.steps.choosing.known import Known
 from datadiet_cli.steps.choosing.plans import UNSCORED, plan_of
-from datadiet_cli.steps.choosing.scoring import HARDNESS
+from datadiet_cli.steps.choosing.told import HARDNESS
 from datadiet_cli.steps.choosing.trials import Choices, Job, Trials, dealt, need_labels, number_in, seeds_of
 from datadiet_cli.steps.teaching.material import material_of
 
@@ -82,6 +82,9 @@ def tournament(known: Known, keep: int) -> Won:
         why = "everything stays" if keep == n else "there is nothing but random to try"
         return Won(_plan(known, RANDOM), [], [*told, f"method auto: {why}, so no tournament was held"])
     arena = _Arena.of(known, keep)
+    if min(map(len, arena.judged)) * FOLDS < _FEWEST:
+        # Samples that cannot be chosen from have a fold as well.
+        raise _too_few(task.path, n)
     if not known.scored or not known.scored.single:
         notes.append(
             "method auto: the scores were made before, by models that saw the samples which judge them here; this may "
@@ -99,20 +102,20 @@ def tournament(known: Known, keep: int) -> Won:
 
 
 def _check(known: Known, keep: int) -> None:
-    path = known.task.path
-    _enough_to_judge(path, len(known.rows), _FEWEST)
+    path, n = known.task.path, len(known.rows)
+    if n < _FEWEST:
+        raise _too_few(path, n)
     try:
         quotas(np.bincount(known.crowd.group), keep, "proportional")
     except ValueError as error:
         raise ConfigError(f"{STEP}: {path}: {error}") from error
 
 
-def _enough_to_judge(path: str, n: int, needed: int) -> None:
-    if n < needed:
-        raise InputError(
-            f"{STEP}: {path}: {n} training samples are too few to try methods out; at least {needed} are needed; name "
-            "--method"
-        )
+def _too_few(path: str, n: int) -> InputError:
+    return InputError(
+        f"{STEP}: {path}: {n} training samples are too few to try methods out; at least {_FEWEST} are needed; name "
+        "--method"
+    )
 
 
 def _rungs(arena: "_Arena", entries: Sequence[_Entry]) -> list[_Entry]:

@@ -18,7 +18,7 @@ from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Task
 from datadiet_cli.steps.choosing.plans import draws
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import sample_keys
-from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of, teach
+from datadiet_cli.steps.teaching.lessons import OFTEN, Lesson, Place, key_of_lesson, origin_of, seed_of, teach
 from datadiet_cli.steps.teaching.material import Material, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
@@ -149,7 +149,7 @@ class Trials:
 
         settings = self._task.settings
         with computing(device_of(context.device), settings.threads):
-            fitted = teach(lesson, settings, context, STEP, folder=self._place.room(key))
+            fitted = teach(lesson, settings, context, STEP, folder=self._place.room(key), every=OFTEN)
             values = predicted(fitted.model, self._material, judged, context)
         if self._material.goal.classes:
             values = (values.argmax(axis=1) == self._material.goal.values[judged]).astype(np.float64)

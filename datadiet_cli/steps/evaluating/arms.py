@@ -17,7 +17,7 @@ from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.comparing.arms import Arm
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.trial import STEP, Side, Trial
-from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of, teach
+from datadiet_cli.steps.teaching.lessons import OFTEN, Lesson, Place, key_of_lesson, origin_of, seed_of, teach
 from datadiet_cli.steps.teaching.material import spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
@@ -151,7 +151,7 @@ def trained(plans: Sequence[Plan], settings: Evaluate, context: Context, kept: E
             lesson, side = lessons[number], sides[number]
             # Around both, so that predictions are timed with as many threads whoever else trains meanwhile.
             with computing(device, settings.threads):
-                fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)))
+                fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)), every=OFTEN)
                 begun = time.perf_counter()
                 said = predicted(fitted.model, side.test, side.rows, quiet)
             done.append(Taught(fitted, said, time.perf_counter() - begun))

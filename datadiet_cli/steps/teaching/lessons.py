@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 Ints = NDArray[np.int64]
 
 MONTH = 30 * 86_400
+OFTEN = 2.0
+"""Seconds between checkpoints where a step has many trainings, most of them short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,7 @@ def teach(
     recorder: "Recorder | None" = None,
     observed: Ints | None = None,
     whole: bool = False,
+    every: float = 0.0,
 ) -> "Fitted":
     """Train a model.
 
@@ -104,6 +107,7 @@ def teach(
         folder: for checkpoints; see `Place`.
         recorder: writes down how each sample is learned.
         observed: positions of the samples that it writes of; those that are learned from for None.
+        every: seconds between checkpoints; see `OFTEN`.
         whole: whether its record has a row for each sample of the material, and not only for these.
 
     Raises:
@@ -132,6 +136,7 @@ def teach(
             recorder=recorder,
             observed=others,
             checkpoint=Checkpoint(folder, key_of_lesson(lesson, context.device)),
+            every=every,
             progress=lambda _epoch, _epochs: tell(1),
         )
     except ValueError as error:

@@ -1,0 +1,92 @@
+"""What the records of trainings tell of samples, score by score."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from datadiet_cli.config.select_samples import SelectSamples
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.methods.samples.dynamics import (
+    DYNAMICS,
+    Dynamic,
+    When,
+    averaged,
+    confidence,
+    dual_epochs,
+    hardness,
+)
+from datadiet_cli.steps.choosing.base import STEP, Floats
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.record import Record
+
+CONFIDENCE, HARDNESS = "confidence", "hardness"
+"""Told beside the scores: the mean probability of the own label, and what speaks for a wrong one."""
+WINDOW = 10
+
+
+def together(single: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """The mean of each score over the models that tell it."""
+    names = dict.fromkeys(name for one in single for name in one)
+    return {name: averaged([one[name] for one in single]) for name in names}
+
+
+def held_of(record: "Record", number: int) -> dict[str, Any]:
+    """All that a record has of one model."""
+    return {quantity: record.read(quantity, number) for quantity in record.facts.quantities}
+
+
+def by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
+    """Every score that one model's record tells, with confidence and hardness.
+
+    Raises:
+        ConfigError: it does not tell the one that is asked for.
+    """
+    epochs = len(held["loss"])
+    window = window_of(settings, epochs)
+    when = When(None if settings.score_epoch is None else settings.score_epoch - 1, window)
+    numbers = "probability" not in held
+    check_told(settings, epochs, numbers=numbers)
+    wanted = _wanted(settings)
+    values: dict[str, Floats] = {HARDNESS: hardness(held)}
+    if not numbers:
+        values[CONFIDENCE] = confidence(held, dual_epochs(epochs, window))
+    for name, dynamic in DYNAMICS.items():
+        needed = dynamic.numbers if numbers else dynamic.quantities
+        short = epochs < max(dynamic.epochs(window), settings.score_epoch or 0)
+        if name == wanted or (needed and not short and set(needed) <= set(held)):
+            values[name] = _run(dynamic, held, when)
+    return values
+
+
+def check_told(settings: SelectSamples, epochs: int, *, numbers: bool) -> None:
+    """Refuse a score that a training of so many epochs cannot tell, before it is begun.
+
+    Raises:
+        ConfigError: it takes more epochs, or is not defined for numbers to predict.
+    """
+    wanted = _wanted(settings)
+    if wanted not in DYNAMICS:
+        return
+    if numbers and not DYNAMICS[wanted].numbers:
+        able = ", ".join(name for name, dynamic in DYNAMICS.items() if dynamic.numbers)
+        raise ConfigError(f"{STEP}: {wanted} is for classes, and the labels are numbers; choose one of {able}")
+    most = max(DYNAMICS[wanted].epochs(window_of(settings, epochs)), settings.score_epoch or 0)
+    if epochs < most:
+        raise ConfigError(f"{STEP}: {wanted} takes {most} epochs, and the training has {epochs}; give --epochs {most}")
+
+
+def _wanted(settings: SelectSamples) -> str:
+    """The score that is asked for."""
+    return settings.information if settings.method == "composite" else settings.method
+
+
+def _run(dynamic: Dynamic, held: Mapping[str, Any], when: When) -> Floats:
+    try:
+        return dynamic.run(held, when)
+    except ValueError as error:
+        raise ConfigError(f"{STEP}: {error}") from error
+
+
+def window_of(settings: SelectSamples, epochs: int) -> int:
+    """Epochs of a window: 10, as in the papers, but no more than half of those there are."""
+    return settings.window or max(3, min(WINDOW, epochs // 2))
