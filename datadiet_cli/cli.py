@@ -1,19 +1,16 @@
 """The front door: one subcommand each, flags derived from the settings, no logic."""
 
-import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from datadiet_cli import __version__
-from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.registry import STEPS, settings_of
-from datadiet_cli.flags import given, options
+from datadiet_cli.flags import MANNER, Json, Quiet, divide, given, options, set_signature, with_flags
 
 EPILOG = (
     "Exit codes: 0 done; 1 a gate failed; 2 wrong usage, settings, input or output; 3 done, but some samples could "
@@ -30,40 +27,6 @@ app = typer.Typer(
 )
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with settings; flags overrule it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report to stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
-
-
-def _manner(
-    *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")] = False,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Write nothing; exit 1 if anything would change, or more than --max-removed go."),
-    ] = False,
-    listing: Annotated[
-        Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")
-    ] = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
-    ] = False,
-    json: Json = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
-    rerun: Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")] = False,
-    quiet: Quiet = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")] = False,
-) -> Manner:
-    """The flags that every command on a dataset has besides its settings."""
-    return Manner(dry_run, check, listing, null, json, force, rerun, quiet, verbose)
-
-
-_MANNER = list(inspect.signature(_manner).parameters.values())
-
-
-def _divide(flags: dict[str, Any]) -> tuple[Manner, dict[str, Any]]:
-    """Tell the manner of a run from its settings, as far as they were typed."""
-    manner = _manner(**{parameter.name: flags.pop(parameter.name) for parameter in _MANNER})
-    return manner, given(flags)
 
 
 def _version(asked: bool) -> None:
@@ -107,29 +70,16 @@ def _register(name: str, summary: str) -> None:
     ) -> int:
         from datadiet_cli.commands.step import run_step
 
-        manner, settings = _divide(flags)
+        manner, settings = divide(flags)
         return run_step(name, input, output, config, settings, manner)
 
     command.__annotations__ |= {"input": str if product != "report" else str | None, "output": str | None}
-    _with_flags(command, model, Common)
+    with_flags(command, model, Common)
     app.command(name, help=f"{summary}.", epilog=EPILOG)(command)
 
 
 def _argument(metavar: str, help: str, *, required: bool) -> Any:
     return typer.Argument(... if required else None, metavar=metavar, help=help, show_default=False)
-
-
-def _with_flags(command: Callable[..., int], *models: Any) -> None:
-    """Give a command the flags of a run and of settings in the place of its `**flags`."""
-    _set_signature(command, _MANNER + options(*models))
-
-
-def _set_signature(command: Callable[..., int], flags: list[inspect.Parameter]) -> None:
-    signature = inspect.signature(command)
-    fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + flags
-    command.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
-    command.__annotations__ = {p.name: p.annotation for p in whole}
 
 
 for _name, _spec in STEPS.items():
@@ -147,12 +97,12 @@ def _run(
 ) -> int:
     from datadiet_cli.commands.step import run_pipeline
 
-    manner, settings = _divide(flags)
+    manner, settings = divide(flags)
     overrides = given({"input": input, "output": output, **settings})
     return run_pipeline(pipeline, overrides, manner, keep_intermediate=keep_intermediate)
 
 
-_with_flags(_run, Common)
+with_flags(_run, Common)
 app.command("run", help="Run the steps of a YAML pipeline, one after the other, on one dataset.", epilog=EPILOG)(_run)
 
 
@@ -165,13 +115,13 @@ def _rethreshold(
 ) -> int:
     from datadiet_cli.commands.rethreshold import rethreshold
 
-    manner, settings = _divide(flags)
+    manner, settings = divide(flags)
     return rethreshold(report, output, settings, manner)
 
 
 # The settings that may be moved, and those that say how the result is written and judged.
 _MOVABLE = THRESHOLDS | {"max_removed", "link"}
-_set_signature(_rethreshold, _MANNER + [p for p in options(settings_of("dedup"), Common) if p.name in _MOVABLE])
+set_signature(_rethreshold, MANNER + [p for p in options(settings_of("dedup"), Common) if p.name in _MOVABLE])
 app.command(
     "rethreshold",
     help="Decide a dedup again by another threshold, from its report, without reading a sample.",
@@ -220,11 +170,11 @@ def _apply(
 ) -> int:
     from datadiet_cli.commands.apply import apply
 
-    manner, settings = _divide(flags)
+    manner, settings = divide(flags)
     return apply(transform, input, output, settings, manner)
 
 
-_with_flags(_apply, Common)
+with_flags(_apply, Common)
 app.command(
     "apply", help="Do to new data what denoise or select-features learned from other data before.", epilog=EPILOG
 )(_apply)
@@ -248,7 +198,7 @@ def _predict(
     return predict(model, input, output, given(flags), factory=factory, force=force, quiet=quiet)
 
 
-_set_signature(_predict, [parameter for parameter in options(Common) if parameter.name in _LOOK | {"device", "engine"}])
+set_signature(_predict, [parameter for parameter in options(Common) if parameter.name in _LOOK | {"device", "engine"}])
 app.command("predict", help="Say what a trained model makes of each sample: its class, or number.")(_predict)
 
 
@@ -291,7 +241,7 @@ def _inspect(
     return look(input, given(flags), json=json, quick=quick, quiet=quiet)
 
 
-_set_signature(_inspect, [parameter for parameter in options(Common) if parameter.name in _LOOK])
+set_signature(_inspect, [parameter for parameter in options(Common) if parameter.name in _LOOK])
 app.command("inspect", help="Say what INPUT is: layout, classes, splits, formats, unreadable files. Changes nothing.")(
     _inspect
 )

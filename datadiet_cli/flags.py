@@ -1,12 +1,13 @@
 """Command-line flags, derived from the settings they set."""
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from pydantic.fields import FieldInfo
 
+from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Form, Settings, form_of, percentage
 from datadiet_cli.config.environment import from_text
 
@@ -71,3 +72,54 @@ def _help(field: FieldInfo, form: Form) -> str:
         text = percentage(default) if form.is_share else str(default)
         notes.append(f"default: {text.lower() if form.type is bool else text}")
     return f"{field.description}{again}" + (f" [{'; '.join(notes)}]" if notes else "")
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print the report to stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
+
+
+def _manner(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit 1 if anything would change, or more than --max-removed go."),
+    ] = False,
+    listing: Annotated[
+        Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
+    ] = False,
+    json: Json = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")] = False,
+    quiet: Quiet = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")] = False,
+) -> Manner:
+    """The flags that every command on a dataset has besides its settings."""
+    return Manner(dry_run, check, listing, null, json, force, rerun, quiet, verbose)
+
+
+MANNER = list(inspect.signature(_manner).parameters.values())
+"""Those flags, as parameters."""
+
+
+def divide(flags: dict[str, Any]) -> tuple[Manner, dict[str, Any]]:
+    """Tell the manner of a run from its settings, as far as they were typed."""
+    manner = _manner(**{parameter.name: flags.pop(parameter.name) for parameter in MANNER})
+    return manner, given(flags)
+
+
+def with_flags(command: Callable[..., int], *models: Any) -> None:
+    """Give a command the flags of a run and of settings in the place of its `**flags`."""
+    set_signature(command, MANNER + options(*models))
+
+
+def set_signature(command: Callable[..., int], flags: list[inspect.Parameter]) -> None:
+    """Give a command these flags in the place of its `**flags`."""
+    signature = inspect.signature(command)
+    fixed = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    whole = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in fixed] + flags
+    command.__signature__ = inspect.Signature(whole)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in whole}

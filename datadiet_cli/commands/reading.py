@@ -22,7 +22,8 @@ def read_report(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             document = json.load(file)
         known = document["report_version"] == REPORT_VERSION
-        document["steps"], document["verdicts"], document["settings"], document["input"]["fingerprint"]
+        document["steps"], document["verdicts"], document["input"]["fingerprint"]
+        Common.model_validate(document["settings"])
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
