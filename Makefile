@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo prove test lint format bench bench-dedup bench-denoise bench-prove schemas clean
+.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
+	@echo "make diet     the whole diet on sample_data/: copies, noise, balance, choice, training, proof"
 	@echo "make prove    choose features, train and evaluate on each kind of sample data"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff, mypy, import contracts"
@@ -33,6 +34,11 @@ demo: .venv/.ready
 	@$(BIN)/python sample_data/score.py $(DEMO)/images.report.json
 	$(BIN)/datadiet run configs/quickstart-table.yaml --force
 	@$(BIN)/python sample_data/score.py $(DEMO)/table.csv.report.json
+
+# Everything in a row. Exit code 3 is as for demo.
+diet: .venv/.ready
+	@mkdir -p $(DEMO)
+	$(BIN)/datadiet run configs/diet.yaml --force || test $$? -eq 3
 
 # Fewer columns or dimensions, a model, and what that cost, for each kind of sample data.
 prove: .venv/.ready

@@ -44,7 +44,7 @@ def images(root, datadiet: Cli):
     for i in range(60):
         light = (i % 2 == 0) != (i < 3)
         shade(root / "in/train" / ("night" if i % 2 else "day") / f"{i:02}.png", light, i)
-    more = ["--model", "linear", "--epochs", "20", "--learning-rate", "0.1", "--batch-size", "8"]
+    more = ["--image-size", "12", "--epochs", "10", "--batch-size", "16"]
     dropped = recipe("images", root / "in", root / "out", datadiet, *more)
     assert len(dropped) == 30
     wrong = {row["id"] for row in dropped if row["reason"] == "likely-wrong"}

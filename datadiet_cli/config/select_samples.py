@@ -87,8 +87,11 @@ class SelectSamples(Training):
     max_noise: Share = Field(
         0.05, description="With more labels estimated wrong, scores of hardness are refused; 100% to have them."
     )
-    models: int = Field(
-        3, ge=1, le=1000, description="Trainings that scores are averaged over, each with a seed of its own."
+    models: int | None = Field(
+        None, ge=1, le=1000, description="Trainings to average scores over; 3 for el2n and grand, else 1 if not given."
+    )
+    early: bool = Field(
+        True, description="End them after the epochs that el2n, grand or dual looks at; --no-early tells all scores."
     )
     folds: int | None = Field(
         None, ge=1, le=20, description="Score samples by models that did not learn from them; 5 for tables, else 1: no."

@@ -98,7 +98,8 @@ class Run:
     def over(self) -> bool:
         """Whether there is nothing left to do."""
         patience, done = self._recipe.patience, self.done
-        return done.epoch >= self.plan.passes or (patience is not None and done.epoch - done.best_epoch >= patience)
+        passes = self.plan.passes if self._recipe.stop is None else min(self._recipe.stop, self.plan.passes)
+        return done.epoch >= passes or (patience is not None and done.epoch - done.best_epoch >= patience)
 
     def resume(self, checkpoint: Checkpoint | None) -> int:
         """Go on from a checkpoint, if there is one of this training; tell how many passes it had done."""

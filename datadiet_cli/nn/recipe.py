@@ -12,6 +12,7 @@ class Recipe:
         epochs: passes over the training samples.
         iterations: stop after so many steps of the optimiser instead, with as many passes as that takes; the schedule
             ends there. None: by `epochs`.
+        stop: end after so many passes, though the schedule is that of all; None: at the end.
         batch_size: samples a step. Batches of a pass differ by at most one sample; none is left out, none has only one.
         optimiser: ``sgd`` (with Nesterov momentum .9) or ``adamw``.
         learning_rate: at its peak; it rises for the first 5 % of the steps and falls to zero by a cosine.
@@ -32,6 +33,7 @@ class Recipe:
 
     epochs: int = 10
     iterations: int | None = None
+    stop: int | None = None
     batch_size: int = 128
     optimiser: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 0.1

@@ -20,7 +20,7 @@ def chosen(metrics: Mapping[str, Any]) -> str:
     paid = metrics["break_even"]
     if paid is not None:
         many = f"{paid['trainings']:,} training{'' if paid['trainings'] == 1 else 's'}"
-        said += f"; what that took is spared again by {many} on what stays"
+        said += f"; it pays for itself after {many}"
     return said
 
 
@@ -55,6 +55,9 @@ def _candidate(row: Mapping[str, Any]) -> str:
     if row["interval"] is not None:
         low, high = (unit[0] * end for end in row["interval"])
         ahead += f" ({low:+.1f} to {high:+.1f})"
+    elif row["difference"] is not None:
+        # Of fewer trainings than the others, so the score itself would not compare.
+        score, ahead = "", f"{ahead}, out in round {row['rung']}"
     mark = "*" if row["picked"] else " "
     return f"{mark} {row['candidate']:<22} {score:>7} {ahead}".rstrip()
 

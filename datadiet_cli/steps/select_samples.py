@@ -15,10 +15,12 @@ from datadiet_cli.config.select_samples import TERMS, SelectSamples
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.samples.choose import choose
+from datadiet_cli.methods.samples.coverage import COVERAGE
 from datadiet_cli.methods.samples.crowd import Plan, Selection
 from datadiet_cli.outcome import Outcome, Verdicts
 from datadiet_cli.steps.choosing.base import STEP, Task, number_to_keep, task_of
 from datadiet_cli.steps.choosing.candidates import check_candidates
+from datadiet_cli.steps.choosing.earlier import as_before, signed, unused
 from datadiet_cli.steps.choosing.enough import enough
 from datadiet_cli.steps.choosing.gate import noise_to_cut, refuse_noise
 from datadiet_cli.steps.choosing.known import Known, Need, known_of, need_of
@@ -49,6 +51,7 @@ def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
         MissingExtraError: what reads or encodes the samples is not installed.
         DatadietError: memory ran out.
     """
+    settings = as_before(settings)
     _check(settings)
     with ExitStack() as kept, resumable(context):
         task = task_of(dataset, settings, context, kept)
@@ -87,9 +90,9 @@ def _told(task: Task, decision: "_Decision") -> Outcome:
         **noise,
         **decision.metrics,
         "break_even": paid,
-        "notes": [*_notes(known), *decision.notes],
+        "notes": [*unused(settings), *_notes(known), *decision.notes],
     }
-    artefacts = {} if scores is None else {SCORES: to_bytes(scores)}
+    artefacts = {} if scores is None else {SCORES: to_bytes(signed(scores, plan))}
     return Outcome(verdicts, metrics, artefacts=artefacts, timings=decision.timings)
 
 
@@ -162,6 +165,9 @@ def _decided(task: Task) -> _Decision:
 def _check(settings: SelectSamples) -> None:
     method, rule = settings.method, settings.rule
     check_candidates(settings)
+    unneeded = method in (*COVERAGE, "random") and not settings.beta and settings.space != "model"
+    if settings.scores is not None and unneeded and "method" in settings.model_fields_set:
+        raise ConfigError(f"{STEP}: --scores tells nothing that --method {method} chooses by; leave it out")
     for flag, given, whose in (
         ("--weights", settings.weights, "composite"),
         ("--candidates", settings.candidates, "auto"),

@@ -37,6 +37,7 @@ class When:
     Attributes:
         epoch: from 0 on, for the scores that look at one; if not given, each has its own.
         window: epochs of a window of `dyn_unc`, `tdds` and `dual`, J.
+        epochs: of the whole training, where the record ends before; so `el2n`, `grand` and `dual` know what is early.
 
     Raises:
         ValueError: a window of less than two epochs.
@@ -44,6 +45,7 @@ class When:
 
     epoch: int | None = None
     window: int = 10
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         if self.window < 2:
@@ -175,7 +177,7 @@ def dual(held: Held, when: When) -> Floats:
     (ICML 2025), section 3, with J = 10, of ``probability``; the deviation and the epochs needed as for `dyn_unc`.
     """
     values = _read(held, "dual", "probability", when.window + 1)
-    values = values[: dual_epochs(len(values), when.window)]
+    values = values[: dual_epochs(when.epochs or len(values), when.window)]
     return over_windows(values, when.window, lambda mean, spread, count: _uncertainty(mean, spread, count) * (1 - mean))
 
 
@@ -281,7 +283,7 @@ def _read(held: Held, name: str, quantity: str, fewest: int) -> NDArray[Any]:
 
 def _early(held: Held, name: str, quantity: str, when: When) -> Floats:
     values = _read(held, name, quantity, 1)
-    return _looked_at(values, name, early_epoch(len(values)) if when.epoch is None else when.epoch)
+    return _looked_at(values, name, early_epoch(when.epochs or len(values)) if when.epoch is None else when.epoch)
 
 
 def _late(held: Held, name: str, when: When) -> Floats:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from datadiet_cli.nn.models.parts import SMALLEST, Encoder, units_of
+from datadiet_cli.nn.models.parts import SMALLEST, Encoder
 from datadiet_cli.nn.spec import Field, Spec
 
 _FEW = 16
@@ -126,7 +126,10 @@ class Categories(Encoder):
 
 
 class Vector(Encoder):
-    """(n, d) float32 to the same with a mean of 0 and a spread of 1 in each dimension.
+    """(n, d) float32 to the same with a mean of 0 in each dimension, and a spread of 1 over all of them.
+
+    One scale for all: an encoder's dimensions that hardly vary say little. Were each brought to a spread of 1, as many
+    dimensions as samples would be whitened, and whitened points are all equally far apart.
 
     Args:
         field: of kind ``vector``.
@@ -139,13 +142,15 @@ class Vector(Encoder):
         super().__init__()
         self.width = int(field.options["dimensions"])
         self.register_buffer("mean", torch.zeros(self.width))
-        self.register_buffer("scale", torch.ones(self.width))
+        self.register_buffer("scale", torch.ones(()))
 
     def fit(self, *samples: Tensor) -> None:
-        """Learn mean and scale of each dimension."""
-        mean, spread = units_of(samples[0].numpy())
-        self.mean.copy_(mean)
-        self.scale.copy_(spread)
+        """Learn the mean of each dimension, and their scale."""
+        values = samples[0].numpy().astype(np.float64)
+        mean = values.mean(axis=0) if len(values) else np.zeros(self.width)
+        spread = float(np.sqrt(np.square(values - mean).mean())) if values.size else 0.0
+        self.mean.copy_(torch.from_numpy(mean.astype(np.float32)))
+        self.scale.fill_(spread if spread > SMALLEST * max(float(np.abs(mean).max(initial=0.0)), SMALLEST) else 1.0)
 
     def forward(self, vector: Tensor) -> Tensor:
         """Standardise."""

@@ -2,16 +2,59 @@
 
 import os
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from datadiet_cli.config.select_samples import SelectSamples
 from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.samples.crowd import Plan
 from datadiet_cli.steps.choosing.base import STEP, Looks, Task
+from datadiet_cli.steps.choosing.plans import UNSCORED
 from datadiet_cli.steps.choosing.scorefile import Scores, matched, merged, read
 from datadiet_cli.steps.choosing.scoring import Scored, of_data, seen_by
 from datadiet_cli.steps.choosing.told import by_one, held_of, together
 from datadiet_cli.steps.teaching.recording import record_of
 from datadiet_cli.steps.teaching.using import shown, trained
+
+CHOSEN_BY = "chosen_by"
+"""In the provenance of a file of scores: how samples were chosen when it was written."""
+_OF_TRAINING = (
+    "model", "epochs", "batch_size", "optimiser", "learning_rate", "models", "early", "folds", "gradient",
+)  # fmt: skip
+
+
+def as_before(settings: SelectSamples) -> SelectSamples:
+    """The settings, with the method that scores were made for where they name none.
+
+    Raises:
+        ConfigError: nobody has said which.
+        InputError: the file cannot be read.
+    """
+    if settings.scores is None or "method" in settings.model_fields_set:
+        return settings
+    said = read(settings.scores[0]).provenance.get(CHOSEN_BY)
+    if not isinstance(said, Mapping):
+        raise ConfigError(f"{STEP}: {settings.scores[0]}: are scores of a shard, made for no method; name --method")
+    own = {"method": said["method"], "rule": said["rule"] or "auto", "beta": said["beta"]}
+    return settings.model_copy(update={k: v for k, v in own.items() if k not in settings.model_fields_set})
+
+
+def signed(scores: Scores, plan: Plan) -> Scores:
+    """Scores with a word on how was chosen by them."""
+    rule = None if plan.method in UNSCORED else plan.rule
+    by = {"method": plan.method, "rule": rule, "beta": plan.beta}
+    return replace(scores, provenance={**scores.provenance, CHOSEN_BY: by})
+
+
+def unused(settings: SelectSamples) -> list[str]:
+    """A note on settings of a training where there is none."""
+    given = [name for name in _OF_TRAINING if name in settings.model_fields_set]
+    if not given or (settings.scores is None and settings.record is None) or settings.keep == "auto":
+        return []
+    flag = "--record" if settings.scores is None else "--scores"
+    return [f"without effect, for {flag} needs no training: {', '.join(given)}"]
 
 
 def recorded(task: Task) -> Scored:
@@ -25,7 +68,7 @@ def recorded(task: Task) -> Scored:
     begun = time.perf_counter()
     record, ids, labels = record_of(folder, task.view.source.fingerprint())
     facts = record.facts
-    single = [by_one(held_of(record, number), task.settings) for number in range(facts.models)]
+    single = [by_one(held_of(record, number), task.settings, facts.epochs) for number in range(facts.models)]
     provenance = {"record": facts.key, "seeds": list(facts.seeds), "epochs": facts.epochs, "how": facts.how}
     found = Scores(ids, labels, together(single), {**of_data(task), **provenance})
     looks = _as_seen(folder, task) if task.settings.space == "model" else None

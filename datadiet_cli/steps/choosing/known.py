@@ -110,11 +110,11 @@ def need_of(settings: SelectSamples, rule: str) -> Need:
     named = method if method != "composite" else settings.information
     auto, trained = method == "auto", named in DYNAMICS
     given = settings.scores is not None or settings.record is not None
-    scores = auto or trained or rule == "dual-beta" or settings.space == "model" or given or settings.keep == "auto"
+    scores = auto or trained or rule == "dual-beta" or settings.space == "model" or (given and bool(settings.beta))
     judged_ = auto or trained or method == "composite" or settings.quota == "drop" or bool(settings.beta)
     judged_ |= rule == "ccs" and settings.beta is None
     looks = method not in ("random",) or settings.clusters is not None or judged_
-    return Need(scores and (method != "random" or given or settings.space == "model"), looks, judged_)
+    return Need(scores, looks, judged_)
 
 
 def known_of(task: Task, need: Need, *, leave_out: int = 0) -> Known:

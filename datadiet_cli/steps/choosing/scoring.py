@@ -11,11 +11,13 @@ import numpy as np
 from datadiet_cli import __version__
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.methods.samples.dynamics import early_epoch
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
+from datadiet_cli.steps.choosing.plans import usual_rule
 from datadiet_cli.steps.choosing.scorefile import Scores
-from datadiet_cli.steps.choosing.told import by_one, check_told, held_of, together, window_of
+from datadiet_cli.steps.choosing.told import by_one, check_told, held_of, models_of, stop_of, together, window_of
 from datadiet_cli.steps.choosing.trials import dealt, side_by_side
 from datadiet_cli.steps.teaching.lessons import (
     OFTEN,
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from datadiet_cli.nn.training import Fitted
 
 TABLE_FOLDS = 5
-EARLY = 0.1
-"""Part of the epochs after which full gradients are taken, as those of the record are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +86,14 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     spec = spec_of(material, settings, material.goal.classes, STEP)
     recipe = recipe_of(settings, spec, len(usable), context.device, STEP)
     check_told(settings, recipe.epochs, numbers=material.goal.task == "numbers")
+    rule = settings.rule if settings.rule != "auto" else usual_rule(settings.method)
+    # Whoever tries several scores out needs them all.
+    recipe = recipe if leave_out else replace(recipe, stop=stop_of(settings, rule, recipe.epochs))
     plan = _plan(task, material, spec, recipe, usable, leave_out)
     record, fitted = _taught(plan, task)
-    single = [by_one(held_of(record, number), settings) for number in range(len(plan.lessons))]
+    single = [by_one(held_of(record, number), settings, recipe.epochs) for number in range(len(plan.lessons))]
     if settings.gradient == "full" and "grand" in (settings.method, settings.information):
-        for one, lengths in zip(single, _full_gradients(plan, task), strict=True):
+        for one, lengths in zip(single, _full_gradients(plan, task, fitted), strict=True):
             one["grand"] = lengths
     values = together(single)
     looks = seen_by(fitted[0].model, material, task) if settings.space == "model" else None
@@ -135,13 +138,14 @@ class _Plan:
 def _plan(task: Task, material: Material, spec: Spec, recipe: Recipe, usable: Ints, leave_out: int) -> _Plan:
     settings, origin, none = task.settings, origin_of(task.settings), np.empty(0, dtype=np.int64)
     part, parts = settings.part()
-    numbers = [number for number in range(settings.models) if number % parts == part - 1]
+    models = models_of(settings)
+    numbers = [number for number in range(models) if number % parts == part - 1]
     folds = leave_out or settings.folds or (TABLE_FOLDS if isinstance(task.view.source, TableSource) else 1)
     folds = min(folds, len(usable))
     if leave_out:
         numbers = [0]
     if not numbers:
-        raise ConfigError(f"{STEP}: --shard {settings.shard}: there are only {settings.models} models; give --models")
+        raise ConfigError(f"{STEP}: --shard {settings.shard}: there are only {models} models; give --models")
     fold = dealt(task, usable, folds)
     seeds = [seed_of(task.context.seed, number) for number in numbers]
     lessons, observed = [], []
@@ -188,27 +192,28 @@ def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Fitted]]":
     return record, side_by_side(run, len(plan.lessons), task, tell)
 
 
-def _full_gradients(plan: _Plan, task: Task) -> list[Floats]:
-    """GraNd by all layers, of models that are trained for the first part of the epochs only."""
+def _full_gradients(plan: _Plan, task: Task, fitted: "Sequence[Fitted]") -> list[Floats]:
+    """GraNd by all layers, of the models as they were after the epoch that it looks at."""
     from datadiet_cli.nn.device import computing, device_of
     from datadiet_cli.nn.gradients import full_gradient_norms
 
-    material, context = plan.material, task.context
-    device = device_of(context.device)
-    recipe = replace(plan.recipe, epochs=max(round(EARLY * plan.recipe.epochs), 1))
-    tell = context.progress("training models for gradients", len(plan.lessons))
+    material, context, settings = plan.material, task.context, task.settings
+    device, stop = device_of(context.device), settings.score_epoch or early_epoch(plan.recipe.epochs) + 1
+    tell = context.progress("gradients", len(plan.lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
 
     def run(numbers: Sequence[int]) -> list[Floats]:
         found = []
         for number in numbers:
-            lesson = replace(plan.lessons[number], recipe=recipe)
-            fitted = teach(lesson, task.settings, quiet, STEP, folder=context.new_folder())
+            lesson, model = plan.lessons[number], fitted[number].model
+            if fitted[number].epochs != stop:
+                lesson = replace(lesson, recipe=replace(plan.recipe, stop=stop))
+                model = teach(lesson, settings, quiet, STEP, folder=context.new_folder(), every=OFTEN).model
             rows = plan.observed[number]
             rows = lesson.rows if rows is None else rows
             values = np.full(len(task), np.nan)
-            with computing(device, task.settings.threads):
-                values[rows] = full_gradient_norms(fitted.model, material.samples(rows), device=device)
+            with computing(device, settings.threads):
+                values[rows] = full_gradient_norms(model, material.samples(rows), device=device)
             found.append(values)
         return found
 

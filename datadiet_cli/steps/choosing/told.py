@@ -12,6 +12,7 @@ from datadiet_cli.methods.samples.dynamics import (
     averaged,
     confidence,
     dual_epochs,
+    early_epoch,
     hardness,
 )
 from datadiet_cli.steps.choosing.base import STEP, Floats
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CONFIDENCE, HARDNESS = "confidence", "hardness"
 """Told beside the scores: the mean probability of the own label, and what speaks for a wrong one."""
 WINDOW = 10
+FEW = 3
+_SOON, _LATE = ("el2n", "grand"), ("loss", "entropy", "margin")
 
 
 def together(single: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
@@ -35,15 +38,48 @@ def held_of(record: "Record", number: int) -> dict[str, Any]:
     return {quantity: record.read(quantity, number) for quantity in record.facts.quantities}
 
 
-def by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats]:
+def models_of(settings: SelectSamples) -> int:
+    """How many trainings scores are averaged over: of a score of one early epoch a single one tells little."""
+    return settings.models or (FEW if _wanted(settings) in _SOON else 1)
+
+
+def stop_of(settings: SelectSamples, rule: str, epochs: int) -> int | None:
+    """The epoch after which the score that is asked for looks at nothing more; None for the last.
+
+    Args:
+        settings: name the score.
+        rule: that chooses by it.
+        epochs: of the training.
+    """
+    wanted, window = _wanted(settings), window_of(settings, epochs)
+    if not settings.early or settings.space == "model":
+        return None
+    found = 0
+    if rule == "dual-beta" or wanted == "dual":
+        found = dual_epochs(epochs, window)
+    if wanted in _SOON:
+        found = max(found, settings.score_epoch or early_epoch(epochs) + 1)
+    elif wanted in _LATE and settings.score_epoch is not None:
+        found = max(found, settings.score_epoch)
+    elif wanted != "dual":
+        return None
+    return found if found < epochs else None
+
+
+def by_one(held: Mapping[str, Any], settings: SelectSamples, epochs: int) -> dict[str, Floats]:
     """Every score that one model's record tells, with confidence and hardness.
+
+    Args:
+        held: by quantity.
+        settings: name the score that is asked for, and the epochs to look at.
+        epochs: of the whole training; the record may end before.
 
     Raises:
         ConfigError: it does not tell the one that is asked for.
     """
-    epochs = len(held["loss"])
+    recorded = len(held["loss"])
     window = window_of(settings, epochs)
-    when = When(None if settings.score_epoch is None else settings.score_epoch - 1, window)
+    when = When(None if settings.score_epoch is None else settings.score_epoch - 1, window, epochs)
     numbers = "probability" not in held
     check_told(settings, epochs, numbers=numbers)
     wanted = _wanted(settings)
@@ -52,10 +88,20 @@ def by_one(held: Mapping[str, Any], settings: SelectSamples) -> dict[str, Floats
         values[CONFIDENCE] = confidence(held, dual_epochs(epochs, window))
     for name, dynamic in DYNAMICS.items():
         needed = dynamic.numbers if numbers else dynamic.quantities
-        short = epochs < max(dynamic.epochs(window), settings.score_epoch or 0)
+        short = recorded < max(dynamic.epochs(window), settings.score_epoch or 0)
+        short |= recorded < epochs and recorded < _looked_at(name, settings, epochs)
         if name == wanted or (needed and not short and set(needed) <= set(held)):
             values[name] = _run(dynamic, held, when)
     return values
+
+
+def _looked_at(name: str, settings: SelectSamples, epochs: int) -> int:
+    """How many epochs, from the first on, a score looks at."""
+    if name in _SOON:
+        return settings.score_epoch or early_epoch(epochs) + 1
+    if name == "dual":
+        return dual_epochs(epochs, window_of(settings, epochs))
+    return settings.score_epoch or epochs if name in _LATE else epochs
 
 
 def check_told(settings: SelectSamples, epochs: int, *, numbers: bool) -> None:

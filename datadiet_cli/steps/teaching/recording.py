@@ -35,7 +35,7 @@ def facts_of(lessons: Sequence[Lesson], rows: Ints, how: Literal["batch", "epoch
     told = json.dumps([dataset.source.ids(dataset.rows[rows]), goal.values[rows].tolist()])
     return Facts(
         samples=len(rows),
-        epochs=first.recipe.epochs,
+        epochs=first.recipe.epochs if first.recipe.stop is None else first.recipe.stop,
         seeds=tuple(lesson.seed for lesson in lessons),
         how=how,
         quantities=quantities_of(len(first.spec.classes), len(rows)),
