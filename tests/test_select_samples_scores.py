@@ -93,7 +93,11 @@ def test_cut_scores_are_handed_on(tmp_path, datadiet: Cli, request):
     recut(datadiet, "pictures", tmp_path / "out", "--method", "margin", "--keep", "50%")
     source, flags, path = scored("pictures")
     own = tmp_path / "out.scores.parquet"
-    assert own.read_bytes() == path.read_bytes()
+    one, two = scorefile.read(str(path)), scorefile.read(str(own))
+    assert one.ids == two.ids
+    assert [*one.values] == [*two.values]
+    assert all(np.array_equal(one.values[name], two.values[name]) for name in one.values)
+    assert two.provenance["samples_seen"] == one.provenance["samples_seen"] == 6 * 20
     line = [
         "select-samples",
         source,
@@ -107,7 +111,7 @@ def test_cut_scores_are_handed_on(tmp_path, datadiet: Cli, request):
         "100%",
     ]
     assert datadiet(*line).code == 0
-    assert told(tmp_path / "less")["break_even"]["samples_seen_by_scoring"] == 6 * 20
+    assert told(tmp_path / "less")["break_even"] is None
 
 
 def other_label(source, folder):

@@ -91,6 +91,16 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
     pipeline = load_pipeline(path, overrides, os.environ)
     if pipeline.input is None:
         raise ConfigError(f"{path}: no input; write input: in the file or pass --input")
+    for number, step in enumerate(pipeline.steps):
+        if (
+            isinstance(step.settings, Evaluate)
+            and step.settings.against is None
+            and step.settings.against_model is None
+        ):
+            raise ConfigError(
+                f"{path}: steps[{number}].evaluate: nothing to compare with; add against: {PIPELINE}, the dataset that "
+                "the pipeline begins with, or another one"
+            )
     wanted = [metric for metric in pipeline.expect if metric in RATES]
     if wanted and all(step.name != "evaluate" for step in pipeline.steps):
         raise ConfigError(f"{path}: expect.{wanted[0]}: nothing measures it; add the step evaluate")

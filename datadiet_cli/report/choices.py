@@ -13,9 +13,10 @@ def chosen(metrics: Mapping[str, Any]) -> str:
     """How many stay, by what, and when that has paid for itself."""
     if "shard" in metrics:
         scores = metrics["scores"]
-        return f"scored by {len(scores['seeds'])} models, part {metrics['shard']}"
+        many = f"{len(scores['seeds'])} model{'' if len(scores['seeds']) == 1 else 's'}"
+        return f"scored {metrics['scored']:,} training samples by {many}, part {metrics['shard']}"
     by = " by ".join(filter(None, (metrics["method"], metrics["rule"])))
-    cut = f" after a cut of the hardest {metrics['beta']:.1%}" if metrics["beta"] else ""
+    cut = f" after a cut of the hardest {metrics['beta']:.1%}" if metrics["beta"] >= 0.0005 else ""
     said = f"{by}{cut} kept {metrics['kept']:,} of {metrics['chosen_from']:,} training samples"
     paid = metrics["break_even"]
     if paid is not None:
@@ -64,6 +65,7 @@ def _candidate(row: Mapping[str, Any]) -> str:
 
 def _classes(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Bars of the classes where their shares have changed by more than a tenth."""
+    groups = {name: row for name, row in groups.items() if row["before"]}
     before = sum(row["before"] for row in groups.values())
     after = sum(row["after"] for row in groups.values())
     if not after or all(

@@ -53,7 +53,7 @@ def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
     """
     settings = as_before(settings)
     _check(settings)
-    with ExitStack() as kept, resumable(context):
+    with ExitStack() as kept, resumable(context, "trainings that came to an end are remembered for the same command"):
         task = task_of(dataset, settings, context, kept)
         if settings.shard is not None:
             return _shard(task)
@@ -72,7 +72,8 @@ def _told(task: Task, decision: "_Decision") -> Outcome:
     )
     scores = known.scores()
     epochs = None if scores is None else scores.provenance.get("epochs")
-    seen = 0 if known.scored is None else known.scored.samples_seen
+    given = settings.scores is not None or settings.record is not None
+    seen = 0 if known.scored is None or given else known.scored.samples_seen
     paid = break_even(seen + decision.samples_seen, epochs, len(known.rows) - keep)
     noise = {} if known.judged is None else {"noise": known.judged.as_json()}
     metrics: dict[str, Any] = {
@@ -166,6 +167,7 @@ def _check(settings: SelectSamples) -> None:
     method, rule = settings.method, settings.rule
     check_candidates(settings)
     unneeded = method in (*COVERAGE, "random") and not settings.beta and settings.space != "model"
+    unneeded &= settings.quota != "drop"
     if settings.scores is not None and unneeded and "method" in settings.model_fields_set:
         raise ConfigError(f"{STEP}: --scores tells nothing that --method {method} chooses by; leave it out")
     for flag, given, whose in (
@@ -176,6 +178,10 @@ def _check(settings: SelectSamples) -> None:
             raise ConfigError(f"{STEP}: {flag} is for --method {whose}, not {method}; leave it out")
     if method in (*UNSCORED, "auto") and rule != "auto":
         raise ConfigError(f"{STEP}: --rule {rule} chooses by a score, and --method {method} has none; leave it out")
+    if settings.shard is not None and method in (*COVERAGE, "random"):
+        raise ConfigError(
+            f"{STEP}: --shard trains a part of the models, and --method {method} needs none; leave it out"
+        )
     if settings.shard is not None and (settings.scores or settings.record or method == "auto"):
         other = "--method auto" if method == "auto" else "--scores" if settings.scores else "--record"
         raise ConfigError(f"{STEP}: --shard trains a part of the models, which {other} has no use for; leave one out")
@@ -225,7 +231,12 @@ def _shard(task: Task) -> Outcome:
     scores = known.scores()
     assert scores is not None  # noqa: S101 - they were asked for
     assert known.scored is not None  # noqa: S101
-    metrics = {"shard": task.settings.shard, "scores": dict(scores.provenance), "notes": _notes(known)}
+    metrics = {
+        "shard": task.settings.shard,
+        "scored": len(known.rows),
+        "scores": dict(scores.provenance),
+        "notes": _notes(known),
+    }
     return Outcome(
         known.unreadable,
         metrics,
@@ -240,6 +251,12 @@ def _notes(known: Known) -> list[str]:
     unlabelled = int(task.dataset.training.sum()) - len(task)
     if unlabelled:
         notes.append(f"training samples without a label, which stay: {unlabelled:,}")
-    if known.left_alone:
-        notes.append(f"training samples that cannot be told or grouped, which stay: {known.left_alone:,}")
+    unread = len(np.unique(known.unreadable.sample))
+    if unread:
+        notes.append(f"training samples that cannot be read, which stay: {unread:,}")
+    if known.left_alone > unread:
+        why = "flat, silent or empty, or of no group"
+        notes.append(
+            f"training samples that nothing tells from others ({why}), which stay: {known.left_alone - unread:,}"
+        )
     return notes

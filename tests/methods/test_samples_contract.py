@@ -90,7 +90,7 @@ def test_the_order_of_samples_changes_nothing(method, rule):
         np.testing.assert_array_equal(two.why, one.why[turn])
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     way=st.sampled_from([way for way in WAYS if way[0] not in ("facility-location", "herding", "prototypes")]),
     how=st.sampled_from(HOW),

@@ -62,7 +62,7 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
         group, quota = np.zeros(n, dtype=np.int64), np.array([keep])
     else:
         group, some = crowd.group, np.bincount(crowd.group[left], minlength=len(counts))
-        quota = quotas(some, keep, plan.quota, floor=plan.floor, recall=crowd.recall)
+        quota = quotas(counts, keep, plan.quota, floor=plan.floor, recall=crowd.recall, there=some)
     scored = quota - np.floor(quota * plan.random_share + 0.5).astype(np.int64)
     _by_groups(_Work(crowd, plan, score, group, left, keep), scored, seed, found)
     _at_random(group, left, quota - scored, seed ^ _RANDOM, found)
@@ -156,7 +156,6 @@ def _by_groups(work: _Work, quota: Ints, seed: int, found: _Found) -> None:
             picked = COVERAGE[plan.method](crowd.features[rows], q, own)
             found.why[rows] = COVERED
             found.kept[rows[picked.order]] = True
-            found.score[rows] = 0.0
             found.score[rows[picked.order]] = 1 - np.arange(len(picked.order)) / max(len(picked.order), 1)
         else:
             place[rows] = np.arange(len(rows))
@@ -234,9 +233,9 @@ def _by_worth(crowd: Crowd, plan: Plan, keep: int, left: Ints, seed: int, found:
     """Choose by the sum of all terms at once."""
     some = crowd.some(left)
     group, n = some.group, len(left)
-    counts = np.bincount(group, minlength=_groups(crowd))
+    counts, there = (np.bincount(some, minlength=_groups(crowd)) for some in (crowd.group, group))
     how = "balanced" if plan.quota == "none" else plan.quota
-    quota = quotas(counts, keep, how, floor=plan.floor, recall=crowd.recall)
+    quota = quotas(counts, keep, how, floor=plan.floor, recall=crowd.recall, there=there)
     wrong = np.zeros(n) if some.wrong is None else some.wrong
     score = named_score(some, plan.information, plan.neighbours)
     made = composite(

@@ -11,7 +11,15 @@ _SURE = 1e-6
 _ROUNDING = 1e-9
 
 
-def quotas(counts: Ints, keep: int, how: str, *, floor: float = 0.5, recall: Floats | None = None) -> Ints:
+def quotas(
+    counts: Ints,
+    keep: int,
+    how: str,
+    *,
+    floor: float = 0.5,
+    recall: Floats | None = None,
+    there: Ints | None = None,
+) -> Ints:
     """Deal out a budget among groups.
 
     - ``proportional``: each keeps the same share.
@@ -29,9 +37,11 @@ def quotas(counts: Ints, keep: int, how: str, *, floor: float = 0.5, recall: Flo
         how: one of `QUOTAS`.
         floor: share of its proportional part, rounded down, that a group keeps at least.
         recall: (g,) float64 in [0, 1], for ``drop``; NaN where it is not known, which counts as the mean of the others.
+        there: (g,) int64, how many of each can still be kept, where some went before; at most its count. What a group
+            gets does not hang on how many of its samples went, as long as there are enough. All for None.
 
     Returns:
-        (g,) int64 that add up to `keep`, none of them more than its count. Remainders go to the largest, ties to the
+        (g,) int64 that add up to `keep`, none of them more than is there. Remainders go to the largest, ties to the
         first.
 
     Raises:
@@ -40,7 +50,10 @@ def quotas(counts: Ints, keep: int, how: str, *, floor: float = 0.5, recall: Flo
     counts = np.asarray(counts, dtype=np.int64)
     if counts.ndim != 1 or counts.min(initial=0) < 0:
         raise ValueError("counts must be a row of numbers that are not negative")
-    total, some = int(counts.sum()), int((counts > 0).sum())
+    most = counts if there is None else np.asarray(there, dtype=np.int64)
+    if most.shape != counts.shape or (most < 0).any() or (most > counts).any():
+        raise ValueError("what is there of a group is from none to all of its samples")
+    total, some = int(most.sum()), int((most > 0).sum())
     if not 0 <= keep <= total:
         raise ValueError(f"there are {total:,} samples to choose from, so {keep:,} cannot be kept")
     if keep < some:
@@ -50,11 +63,12 @@ def quotas(counts: Ints, keep: int, how: str, *, floor: float = 0.5, recall: Flo
     weight = _weights(counts, how, recall)
     if not some:
         return counts.copy()
-    least = _least(counts, keep, floor)
+    weight = np.where(most > 0, weight, 0.0)
+    least = _least(counts, most, keep, floor)
     quota = apportion(weight, keep)
-    if ((quota >= least) & (quota <= counts)).all():
+    if ((quota >= least) & (quota <= most)).all():
         return quota
-    return _whole(_filled(weight, least, counts, keep), least, counts, keep)
+    return _whole(_filled(weight, least, most, keep), least, most, keep)
 
 
 def repaired(kept: Bools, score: Floats, group: Ints, floor: Ints, seed: int) -> Bools:
@@ -113,14 +127,14 @@ def _weights(counts: Ints, how: str, recall: Floats | None) -> Floats:
     return weight
 
 
-def _least(counts: Ints, keep: int, floor: float) -> Ints:
+def _least(counts: Ints, most: Ints, keep: int, floor: float) -> Ints:
     """What each group keeps whatever the way."""
     part = counts * (keep / max(int(counts.sum()), 1))
-    least = np.clip(np.floor(part * floor + _ROUNDING).astype(np.int64), np.minimum(counts, 1), counts)
-    above = least - (counts > 0)
-    spare = keep - int((counts > 0).sum())
+    least = np.clip(np.floor(part * floor + _ROUNDING).astype(np.int64), np.minimum(most, 1), most)
+    above = least - (most > 0)
+    spare = keep - int((most > 0).sum())
     # Many groups of a single sample can take what the floors of others rest on.
-    return least if above.sum() <= spare else np.minimum(counts, 1) + apportion(above, spare)
+    return least if above.sum() <= spare else np.minimum(most, 1) + apportion(above, spare)
 
 
 def _filled(weight: Floats, least: Ints, most: Ints, keep: int) -> Floats:

@@ -19,7 +19,7 @@ from datadiet_cli.steps.choosing.known import Known
 from datadiet_cli.steps.choosing.plans import UNSCORED, usual_rule
 from datadiet_cli.steps.choosing.told import CONFIDENCE, window_of
 
-MOST = 24
+MOST = 16
 """Candidates of the list that is tried where none is given."""
 _NOTHING = 0.005
 """A share of wrong labels below this is none."""

@@ -36,7 +36,7 @@ def as_before(settings: SelectSamples) -> SelectSamples:
         return settings
     said = read(settings.scores[0]).provenance.get(CHOSEN_BY)
     if not isinstance(said, Mapping):
-        raise ConfigError(f"{STEP}: {settings.scores[0]}: are scores of a shard, made for no method; name --method")
+        raise ConfigError(f"{STEP}: {settings.scores[0]}: does not say for which method it was made; name --method")
     own = {"method": said["method"], "rule": said["rule"] or "auto", "beta": said["beta"]}
     return settings.model_copy(update={k: v for k, v in own.items() if k not in settings.model_fields_set})
 
@@ -120,5 +120,7 @@ def read_scores(task: Task, paths: list[str]) -> Scored:
             raise InputError(f"{path}: was made of other data than {task.path}, or that has changed since; score again")
     whole = merged(parts) if len(parts) > 1 else parts[0][1]
     found = matched(whole, task.view.ids, task.labels, " and ".join(paths))
+    models, seeds = found.provenance.get("models"), len(found.seeds)
+    notes = () if models in (None, seeds) else (f"these are scores of {seeds} of {models} models; shards are missing",)
     seen = found.provenance.get("samples_seen", 0)
-    return Scored(found, samples_seen=seen if isinstance(seen, int) else 0)
+    return Scored(found, samples_seen=seen if isinstance(seen, int) else 0, notes=notes)

@@ -7,6 +7,9 @@ from datadiet_cli.methods.samples.dynamics import DYNAMICS
 from datadiet_cli.steps.choosing.base import STEP, Task
 from datadiet_cli.steps.choosing.judging import Judged
 
+_DIGITS = 5
+"""Of shares, in the report and in files of scores."""
+
 
 def hard(method: str) -> bool:
     """Whether what a method takes for worth keeping is what models find hard."""
@@ -22,11 +25,13 @@ def refuse_noise(task: Task, plan: Plan, found: Judged) -> list[str]:
     Raises:
         ConfigError: it is refused.
     """
-    if not hard(plan.method):
+    if not hard(plan.method) or task.settings.max_noise == 1:
         return []
     if found.rate is None:
-        return [f"wrong labels: how many there are cannot be estimated ({found.why}); {plan.method} would keep them"]
-    if found.rate <= task.settings.max_noise or plan.beta >= found.rate:
+        return [
+            f"how many labels are wrong cannot be estimated, for {found.why}; {plan.method} would keep such samples"
+        ]
+    if found.rate <= task.settings.max_noise or round(plan.beta, _DIGITS) >= round(found.rate, _DIGITS):
         return []
     share = percentage(round(found.rate, 3))
     raise ConfigError(
@@ -45,6 +50,6 @@ def noise_to_cut(task: Task, found: Judged) -> float:
     if found.rate is None:
         raise ConfigError(
             f"{STEP}: {task.path}: --rule ccs leaves out as many as have a wrong label, and how many do cannot be "
-            f"estimated ({found.why}); give --beta, such as 0% or 20%"
+            f"estimated, for {found.why}; give --beta, such as 0% or 20%"
         )
     return found.rate

@@ -43,7 +43,7 @@ def judged(task: Task) -> Judged:
     nothing = np.full(len(task), np.nan)
     classes = len(task.classes)
     if classes < 2:
-        return Judged(nothing, nothing, None, None, "labels are no classes" if task.goal else "there are no labels")
+        return Judged(nothing, nothing, None, None, "labels are no classes" if task.goal else "there are none")
     looks, context = task.looks, task.context
     fit: Bools = looks.usable
     label = task.label
@@ -58,7 +58,7 @@ def judged(task: Task) -> Judged:
     right = np.where(fit, (probability.argmax(axis=1) == label).astype(np.float64), np.nan)
     known = trust(looks.matrix, label, fit, probability, found.neighbours, seed=context.seed)
     if not known.trusted:
-        why = f"models of the features agree by {known.agreement:.2f} only"
+        why = f"two models of the features agree too seldom (kappa {known.agreement:.2f})"
         return Judged(wrong, right, None, None, why)
     said = find_mislabelled(probability, np.where(fit, label, -1), fit, neighbours=found.neighbours)
     return Judged(wrong, right, said.noise_rate, said.interval)

@@ -110,9 +110,11 @@ def need_of(settings: SelectSamples, rule: str) -> Need:
     named = method if method != "composite" else settings.information
     auto, trained = method == "auto", named in DYNAMICS
     given = settings.scores is not None or settings.record is not None
-    scores = auto or trained or rule == "dual-beta" or settings.space == "model" or (given and bool(settings.beta))
     judged_ = auto or trained or method == "composite" or settings.quota == "drop" or bool(settings.beta)
     judged_ |= rule == "ccs" and settings.beta is None
+    scores = auto or trained or rule == "dual-beta" or settings.space == "model" or (given and bool(settings.beta))
+    # A file of scores has what was found of labels as well.
+    scores |= settings.scores is not None and judged_
     looks = method not in ("random",) or settings.clusters is not None or judged_
     return Need(scores, looks, judged_)
 
@@ -160,6 +162,11 @@ def _scored(task: Task, leave_out: int) -> Scored:
         return read_scores(task, settings.scores)
     if settings.record is not None:
         return recorded(task)
+    if task.goal is None:
+        raise ConfigError(
+            f"{STEP}: {task.path}: scores tell how labels are learned, and there are none, or several to a sample; "
+            "--label or --label-pattern names them, and --method k-center, facility-location or random need none"
+        )
     return scored(task, leave_out=leave_out)
 
 

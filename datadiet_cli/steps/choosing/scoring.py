@@ -99,7 +99,7 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     looks = seen_by(fitted[0].model, material, task) if settings.space == "model" else None
     seen = sum(one.samples_seen for one in fitted)
     provenance = {**_provenance(task, plan), "samples_seen": seen, "how": record.facts.how}
-    notes = (*material.notes, *_unread(material))
+    notes = material.notes
     ids = task.view.ids
     return Scored(
         Scores(ids, task.labels, values, provenance),
@@ -254,13 +254,9 @@ def _provenance(task: Task, plan: _Plan) -> dict[str, Any]:
         "recipe": plan.recipe.as_json(),
         "epochs": plan.recipe.epochs,
         "seeds": list(plan.seeds),
+        "models": models_of(settings),
         "folds": plan.folds,
         "window": window_of(settings, plan.recipe.epochs),
         "score_epoch": settings.score_epoch,
         "gradient": settings.gradient,
     }
-
-
-def _unread(material: Material) -> list[str]:
-    count = int((~material.usable).sum())
-    return [f"samples that cannot be read or hold nothing, which stay: {count:,}"] if count else []

@@ -97,7 +97,8 @@ def compared(
     Returns:
         For the report, and the seconds of each training, by arm.
     """
-    names = [name for name in ("random", "epochs") if name in settings.controls]
+    # Random samples are no control of random samples.
+    names = [name for name in ("random", "epochs") if name in settings.controls and name != settings.dynamic]
     arms: dict[str, list[Fitted]] = {"dynamic": list(fitted)}
     asked = {"dynamic": [predicted(one.model, lessons[0].material, judge.rows, context) for one in fitted]}
     for name in names:

@@ -235,11 +235,11 @@ def _sweep(folder: str) -> None:
 
 
 @contextmanager
-def resumable(context: Context) -> Iterator[None]:
+def resumable(context: Context, said: str = "the same command goes on from the last full epoch") -> Iterator[None]:
     """Say after an interruption how to go on, if there is something to go on with."""
     # With --rerun the same command would begin anew.
     lasts = context.checkpoints is not None and not context.rerun
-    interruption[:] = ["the same command goes on from the last full epoch"] if lasts else []
+    interruption[:] = [said] if lasts else []
     try:
         yield
     except Exception:
