@@ -80,10 +80,10 @@ def run(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     from typer.exceptions import TyperException
 
-    from datadiet_cli.cli import app
+    from datadiet_cli.cli import command
 
     try:
-        return int(app(arguments or ["--help"], prog_name="datadiet", standalone_mode=False) or 0)
+        return int(command()(arguments or ["--help"], prog_name="datadiet", standalone_mode=False) or 0)
     except SystemExit:
         # Typer's answer to a write that finds the reader gone, and its only exit when it is not left to itself.
         return ExitCode.BROKEN_PIPE

@@ -1,10 +1,13 @@
 """The front door: one subcommand each, flags derived from the settings, no logic."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+import typer.main
 
 from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
@@ -265,3 +268,9 @@ def _schema(
     from datadiet_cli.commands.schema import schema
 
     return schema(of)
+
+
+@cache
+def command() -> Callable[..., Any]:
+    """The whole command line, put together once: it takes longer than many a run in the same process."""
+    return typer.main.get_command(app)
