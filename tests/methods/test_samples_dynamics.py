@@ -67,7 +67,7 @@ def test_scores_of_one_epoch_look_at_their_own_or_the_one_asked_for():
 
 def test_early_epochs():
     assert [early_epoch(total) for total in (1, 2, 3, 20, 21, 30, 50, 200)] == [0, 1, 1, 1, 2, 2, 4, 19]
-    assert [dual_epochs(total, 10) for total in (11, 20, 50, 200)] == [11, 11, 15, 60]
+    assert [dual_epochs(total, 10) for total in (11, 20, 50, 200)] == [11, 11, 15, 30]
 
 
 def test_where_a_sample_is_absent_the_epoch_before_speaks_and_else_the_next():
