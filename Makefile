@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove schemas clean
+.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-dedup DATA=folder  measure what dedup finds, and what peers find"
 	@echo "make bench-denoise DATA=folder  the same of denoise and balance"
 	@echo "make bench-prove DATA=folder  the same of select-features and train"
+	@echo "make bench-select DATA=folder  what a model learns from the samples that select-samples keeps"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -83,6 +84,15 @@ bench-denoise: .venv/.ready
 bench-prove: .venv/.ready
 	$(BIN)/python benchmarks/bench_features.py --speed $(if $(DATA),--madelon $(DATA)/feature_selection)
 	$(BIN)/python benchmarks/bench_train.py $(if $(DATA),--data $(DATA))
+
+# The digits come with scikit-learn; DATA=folder adds CIFAR-10.
+SELECT := build/bench
+bench-select: .venv/.ready
+	@mkdir -p $(SELECT)
+	$(BIN)/python benchmarks/bench_select.py --out $(SELECT)/select.json $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/bench_select_auto.py --against $(SELECT)/select.json --out $(SELECT)/auto.json
+	$(BIN)/python benchmarks/bench_scoring.py
+	$(BIN)/python benchmarks/bench_selection.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -92,14 +92,15 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
     if pipeline.input is None:
         raise ConfigError(f"{path}: no input; write input: in the file or pass --input")
     for number, step in enumerate(pipeline.steps):
-        if (
-            isinstance(step.settings, Evaluate)
-            and step.settings.against is None
-            and step.settings.against_model is None
-        ):
+        one = step.settings
+        if isinstance(one, Evaluate) and one.against is None and one.against_model is None:
             raise ConfigError(
                 f"{path}: steps[{number}].evaluate: nothing to compare with; add against: {PIPELINE}, the dataset that "
                 "the pipeline begins with, or another one"
+            )
+        if getattr(one, "shard", None) is not None:
+            raise ConfigError(
+                f"{path}: steps[{number}].{step.name}.shard: is for the command alone; it gives no dataset"
             )
     wanted = [metric for metric in pipeline.expect if metric in RATES]
     if wanted and all(step.name != "evaluate" for step in pipeline.steps):

@@ -137,7 +137,8 @@ class Stepper:
             number: of the step, from 0 on: its place in the schedule.
             inputs: the model's raw tensors.
             target: (m,).
-            weights: (m,) float32, what each sample counts, 1 on average over all; None: all alike.
+            weights: (m,) float32, what each sample counts, 1 on average over all samples of the training, which a pass
+                that leaves some out has fewer of; None: all alike. Penalties do not count by them.
 
         Returns:
             The outputs (m, K) before the step, and the samples' losses (m,) without weights and penalties.

@@ -103,7 +103,7 @@ def fit(
         memory_in_words("there is not enough memory to train; lower --batch-size, or take a smaller model"),
         computing(device, recipe.threads),
         _own_stream(model, device),
-        _frozen(model, recipe),
+        frozen(model, recipe),
     ):
         try:
             run = Run(model, samples, recipe, seed, device, validation, recorder, counts, observed)
@@ -167,8 +167,8 @@ def _scaled(weights: torch.Tensor, n: int) -> torch.Tensor:
 
 
 @contextlib.contextmanager
-def _frozen(model: nn.Module, recipe: Recipe) -> Iterator[None]:
-    """Let only the head learn, if that is asked for."""
+def frozen(model: nn.Module, recipe: Recipe) -> Iterator[None]:
+    """Let only the head learn, if the recipe asks for that."""
     held = [parameter for parameter in model.parameters() if parameter.requires_grad] if recipe.freeze else []
     head = {id(parameter) for parameter in head_of(model).parameters()} if recipe.freeze else set()
     held = [parameter for parameter in held if id(parameter) not in head]

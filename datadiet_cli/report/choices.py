@@ -5,6 +5,7 @@ from typing import Any
 
 from datadiet_cli.report.bars import class_bars
 
+_CONTROLS = {"random": "random samples", "epochs": "fewer epochs"}
 SHOWN = 6
 """Candidates of a tournament that are shown."""
 
@@ -39,14 +40,33 @@ def trials(metrics: Mapping[str, Any]) -> list[str]:
 
 def dynamic(metrics: Mapping[str, Any]) -> list[str]:
     """What a training with dynamic pruning reached, beside its controls."""
-    told = metrics.get("dynamic")
-    if told is None or "arms" not in told:
+    told, recipe = metrics.get("dynamic"), metrics["recipe"]
+    if not recipe.get("dynamic"):
         return []
+    if told is None:
+        share = metrics["samples_seen"] / (recipe["epochs"] * metrics["learned_from"])
+        return [f"{recipe['dynamic']} took {share:.0%} of a full training"]
     lines = []
     for name, arm in told["arms"].items():
-        score = f"accuracy {arm['accuracy']:.1%}" if "accuracy" in arm else f"R2 {arm['r2']:.3f}"
-        lines.append(f"{name:<10} {score} of {told['split']}, {arm['share_of_full_training']:.0%} of a full training")
+        score = f"accuracy {arm['accuracy']:.1%}" if "accuracy" in arm else _r2(arm["r2"])
+        said = told["method"] if name == "dynamic" else _CONTROLS[name]
+        line = f"{said:<14} {score} of {told['split']}, {arm['share_of_full_training']:.0%} of a full training"
+        lines.append(line + _ahead(told["differences"].get(name), told["method"], "accuracy" in arm))
     return lines
+
+
+def _r2(value: float | None) -> str:
+    """R2 in words; of a single sample there is none."""
+    return "no R2" if value is None else f"R2 {value:.3f}"
+
+
+def _ahead(difference: Mapping[str, float] | None, method: str, points: bool) -> str:
+    """How far dynamic pruning is ahead of a control."""
+    if difference is None:
+        return ""
+    unit, name = (100, "points") if points else (1, "of R2")
+    mean, low, high = (unit * difference[key] for key in ("mean", "lower", "upper"))
+    return f"; {method} {mean:+.1f} {name} ({low:+.1f} to {high:+.1f})"
 
 
 def _candidate(row: Mapping[str, Any]) -> str:

@@ -152,7 +152,13 @@ def _selection(evidence: Row, threshold: object) -> list[str]:
 def _standing(evidence: Row) -> str:
     """What the score says of it among its class; nothing where none was made for all samples."""
     score, percentile = _number(evidence.get("score")), evidence.get("percentile")
-    if score is None or evidence["method"] == "random" or not (_ruled(evidence) or evidence.get("terms")):
+    # Of one that is likely wrong the score is how hard it is, whatever the method.
+    if (
+        score is None
+        or evidence["why"] == "wrong"
+        or evidence["method"] == "random"
+        or not (_ruled(evidence) or evidence.get("terms"))
+    ):
         return ""
     gives = f"{printable(str(evidence['method']))} gives it {score}"
     among = "of the samples" if evidence.get("class") is None else "of its class"
@@ -173,8 +179,8 @@ def _why(evidence: Row, threshold: str | None) -> str:
     word = "rule" if _ruled(evidence) else "method"
     who = f"The {word} {printable(str(evidence[word]))} {kept}"
     if why == "wrong":
-        limit = "" if threshold is None else f"; the limit was {threshold}"
-        return f"It is one of the hardest, whose labels are likeliest wrong and which go first. {who}{limit}."
+        hard = "" if threshold is None else f" (hardness {_number(evidence.get('score'))}; from {threshold} on they go)"
+        return f"It is one of the hardest, whose labels are likeliest wrong and which go first{hard}. {who}."
     if why == "covered":
         return f"What was kept stands for it. {who}."
     if why == "not-drawn":

@@ -51,8 +51,8 @@ def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
         MissingExtraError: what reads or encodes the samples is not installed.
         DatadietError: memory ran out.
     """
-    settings = as_before(settings)
-    _check(settings)
+    typed, settings = "method" in settings.model_fields_set, as_before(settings)
+    _check(settings, typed)
     with ExitStack() as kept, resumable(context, "trainings that came to an end are remembered for the same command"):
         task = task_of(dataset, settings, context, kept)
         if settings.shard is not None:
@@ -163,18 +163,22 @@ def _decided(task: Task) -> _Decision:
     return _Decision(known, plan, keep, chosen, metrics, notes, timings, seen)
 
 
-def _check(settings: SelectSamples) -> None:
+def _check(settings: SelectSamples, typed: bool) -> None:
+    """Refuse settings that do not go together; `typed` is whether the user has named the method."""
     method, rule = settings.method, settings.rule
     check_candidates(settings)
     unneeded = method in (*COVERAGE, "random") and not settings.beta and settings.space != "model"
     unneeded &= settings.quota != "drop"
-    if settings.scores is not None and unneeded and "method" in settings.model_fields_set:
-        raise ConfigError(f"{STEP}: --scores tells nothing that --method {method} chooses by; leave it out")
-    for flag, given, whose in (
+    given = "--scores" if settings.scores is not None else "--record" if settings.record is not None else None
+    if given is not None and unneeded and typed:
+        raise ConfigError(f"{STEP}: {given} tells nothing that --method {method} chooses by; leave it out")
+    if method == "auto" and settings.space == "model":
+        raise ConfigError(f"{STEP}: --space model: the model would have seen the samples that judge --method auto")
+    for flag, value, whose in (
         ("--weights", settings.weights, "composite"),
         ("--candidates", settings.candidates, "auto"),
     ):
-        if given is not None and method != whose:
+        if value is not None and method != whose:
             raise ConfigError(f"{STEP}: {flag} is for --method {whose}, not {method}; leave it out")
     if method in (*UNSCORED, "auto") and rule != "auto":
         raise ConfigError(f"{STEP}: --rule {rule} chooses by a score, and --method {method} has none; leave it out")

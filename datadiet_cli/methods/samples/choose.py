@@ -26,8 +26,9 @@ from datadiet_cli.methods.samples.crowd import (
     score_of,
 )
 from datadiet_cli.methods.samples.graph import knn_graph
-from datadiet_cli.methods.samples.quotas import quotas, repaired
+from datadiet_cli.methods.samples.quotas import floors, quotas, repaired
 from datadiet_cli.methods.samples.rules import RULES
+from datadiet_cli.methods.targets import apportion
 
 _OF_RULE = {"top-k": BELOW, "ccs": NOT_DRAWN, "d2": COVERED, "dual-beta": NOT_DRAWN}
 _RANDOM = 0x5EED
@@ -51,19 +52,23 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
         raise ValueError(f"there are {n:,} samples to choose from, so {keep:,} cannot be kept")
     found = _Found.nothing(n)
     counts = np.bincount(crowd.group, minlength=_groups(crowd))
-    floor = quotas(counts, keep, "proportional", floor=plan.floor)
-    floor = np.minimum(counts, np.maximum(np.floor(floor * plan.floor).astype(np.int64), counts > 0))
-    left = _cut(crowd, plan, keep, floor, found)
+    if keep < int((counts > 0).sum()):
+        quotas(counts, keep, "proportional")  # says which way it fails
+    floor = floors(counts, keep, plan.floor)
+    left = _cut(crowd, plan, keep, floor, seed, found)
+    drawn = round(keep * plan.random_share)
     if plan.method == "composite":
-        _by_worth(crowd, plan, keep, left, seed, found)
+        _by_worth(crowd, plan, keep - drawn, left, seed, found)
+        _at_random(np.zeros(n, dtype=np.int64), left, np.array([drawn]), seed ^ _RANDOM, found)
+        _repair(crowd, floor, left, found.score, seed, found)
         return found.selection()
-    score = score_of(crowd, plan, left)
+    score = score_of(crowd, plan, left, seed)
     if plan.quota == "none":
         group, quota = np.zeros(n, dtype=np.int64), np.array([keep])
     else:
         group, some = crowd.group, np.bincount(crowd.group[left], minlength=len(counts))
         quota = quotas(counts, keep, plan.quota, floor=plan.floor, recall=crowd.recall, there=some)
-    scored = quota - np.floor(quota * plan.random_share + 0.5).astype(np.int64)
+    scored = quota - apportion(quota, drawn)
     _by_groups(_Work(crowd, plan, score, group, left, keep), scored, seed, found)
     _at_random(group, left, quota - scored, seed ^ _RANDOM, found)
     if plan.quota == "none" and len(counts) > 1:
@@ -115,15 +120,19 @@ def _groups(crowd: Crowd) -> int:
     return int(crowd.group.max(initial=-1)) + 1
 
 
-def _cut(crowd: Crowd, plan: Plan, keep: int, floor: Ints, found: _Found) -> Ints:
+def _cut(crowd: Crowd, plan: Plan, keep: int, floor: Ints, seed: int, found: _Found) -> Ints:
     """Let the hardest go, as far as the budget and the floors of groups allow; the rows of the others."""
     n = len(crowd)
     share = min(round(plan.beta * n), n - keep)
     if share <= 0:
         return np.arange(n)
-    if crowd.hardness is None:
+    hardness = crowd.hardness
+    if plan.rule == "ccs" and crowd.scores is not None and plan.method in crowd.scores:
+        # As its paper has it: the hardest are those of the score that the strata are of.
+        hardness = crowd.scores[plan.method]
+    if hardness is None:
         raise ValueError("nothing tells which labels are likely wrong, so none can go first; beta must be 0")
-    order = np.lexsort((np.arange(n), -crowd.hardness))
+    order = np.lexsort((np.random.default_rng(seed & 0xFFFFFFFFFFFFFFFF).random(n), -hardness))
     own = crowd.group[order]
     by_group = np.argsort(own, kind="stable")
     counts = np.bincount(own, minlength=len(floor))
@@ -131,9 +140,9 @@ def _cut(crowd: Crowd, plan: Plan, keep: int, floor: Ints, found: _Found) -> Int
     rank[by_group] = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)
     goes = order[rank < (counts - floor)[own]][:share]
     found.why[goes] = WRONG
-    found.score[goes] = crowd.hardness[goes]
+    found.score[goes] = hardness[goes]
     if len(goes):
-        found.threshold[goes] = crowd.hardness[goes].min()
+        found.threshold[goes] = hardness[goes].min()
     left = np.ones(n, dtype=bool)
     left[goes] = False
     return np.flatnonzero(left)
@@ -226,7 +235,10 @@ def _repair(crowd: Crowd, floor: Ints, left: Ints, score: Floats | None, seed: i
     group = crowd.group[left]
     most = np.bincount(group, minlength=len(floor))
     # What cannot be drawn any more because it went as likely wrong does not count; `_cut` leaves each its floor.
+    before = found.kept.copy()
     found.kept[left] = repaired(found.kept[left], np.nan_to_num(worth), group, np.minimum(floor, most), seed)
+    # Not the score decided on those, but that another class has so few.
+    found.threshold[before != found.kept] = np.nan
 
 
 def _by_worth(crowd: Crowd, plan: Plan, keep: int, left: Ints, seed: int, found: _Found) -> None:
@@ -234,12 +246,15 @@ def _by_worth(crowd: Crowd, plan: Plan, keep: int, left: Ints, seed: int, found:
     some = crowd.some(left)
     group, n = some.group, len(left)
     counts, there = (np.bincount(some, minlength=_groups(crowd)) for some in (crowd.group, group))
-    how = "balanced" if plan.quota == "none" else plan.quota
+    how = "proportional" if plan.quota == "none" else plan.quota
+    redundancy, soundness, balance, information = plan.weights
+    # As it comes: what a class has already counts for nothing.
+    weights = (redundancy, soundness, 0.0 if plan.quota == "none" else balance, information)
     quota = quotas(counts, keep, how, floor=plan.floor, recall=crowd.recall, there=there)
     wrong = np.zeros(n) if some.wrong is None else some.wrong
-    score = named_score(some, plan.information, plan.neighbours)
+    score = named_score(some, plan.information, plan.neighbours, seed)
     made = composite(
-        some.x, keep, wrong=wrong, score=score, group=group, quota=quota, weights=plan.weights, seed=seed
+        some.x, keep, wrong=wrong, score=score, group=group, quota=quota, weights=weights, seed=seed
     )  # fmt: skip
     found.why[left] = BELOW
     found.kept[left[made.order]] = True

@@ -116,7 +116,7 @@ class Selection(NamedTuple):
     terms: Floats | None = None
 
 
-def score_of(crowd: Crowd, plan: Plan, rows: Ints) -> Floats | None:
+def score_of(crowd: Crowd, plan: Plan, rows: Ints, seed: int) -> Floats | None:
     """The score of a method for all of a crowd, NaN outside of some rows; None where a method has no score.
 
     Raises:
@@ -126,11 +126,11 @@ def score_of(crowd: Crowd, plan: Plan, rows: Ints) -> Floats | None:
     if name in COVERAGE or name == "random":
         return None
     out = np.full(len(crowd), np.nan)
-    out[rows] = named_score(crowd.some(rows), name, plan.neighbours)
+    out[rows] = named_score(crowd.some(rows), name, plan.neighbours, seed)
     return out
 
 
-def named_score(crowd: Crowd, name: str, neighbours: int) -> Floats:
+def named_score(crowd: Crowd, name: str, neighbours: int, seed: int) -> Floats:
     """A score by name, (n,) float64: one of a training, or one of features.
 
     Raises:
@@ -140,7 +140,7 @@ def named_score(crowd: Crowd, name: str, neighbours: int) -> Floats:
         return np.zeros(len(crowd))
     if name in TYPICAL:
         graph = knn_graph(crowd.features, neighbours) if name == "density" else None
-        return TYPICAL[name](crowd.features, crowd.label, 0, graph)
+        return TYPICAL[name](crowd.features, crowd.label, seed, graph)
     if crowd.scores is None or name not in crowd.scores:
         there = ", ".join(crowd.scores or ()) or "none"
         raise ValueError(f"there is no score {name}; there are: {there}")

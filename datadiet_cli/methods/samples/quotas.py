@@ -71,6 +71,11 @@ def quotas(
     return _whole(_filled(weight, least, most, keep), least, most, keep)
 
 
+def floors(counts: Ints, keep: int, floor: float) -> Ints:
+    """(g,) int64, what each group keeps at least, whatever the way; see `quotas`."""
+    return _least(counts, counts, keep, floor)
+
+
 def repaired(kept: Bools, score: Floats, group: Ints, floor: Ints, seed: int) -> Bools:
     """Raise groups below their floor by their best samples, and lower others by their worst; as many stay as before.
 

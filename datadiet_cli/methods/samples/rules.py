@@ -60,7 +60,7 @@ def ccs(pool: Pool) -> Chosen:
     if pool.strata < 1:
         raise ValueError(f"ccs draws from one stratum or more, not from {pool.strata}")
     stratum = _strata(pool.score, pool.strata)
-    quota = _even(np.bincount(stratum, minlength=pool.strata), pool.keep)
+    quota = _even(np.bincount(stratum, minlength=pool.strata), pool.keep, rng)
     order = np.lexsort((_drawn(pool.score, rng), stratum))
     sizes = np.bincount(stratum, minlength=pool.strata)
     turn = np.arange(len(pool)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -192,12 +192,12 @@ def _range(score: Floats) -> tuple[float, float, Floats]:
     return low, float(score.max()) - low if len(score) else 0.0, score
 
 
-def _even(sizes: Ints, keep: int) -> Ints:
-    """Spread a budget over strata, the smallest first; ties of sizes from the lowest on."""
+def _even(sizes: Ints, keep: int, rng: np.random.Generator) -> Ints:
+    """Spread a budget over strata, the smallest first; ties as drawn, so that few samples are not all of one end."""
     quota = np.zeros(len(sizes), dtype=np.int64)
     filled = np.flatnonzero(sizes)
     left = keep
-    for turn, place in enumerate(filled[np.argsort(sizes[filled], kind="stable")].tolist()):
+    for turn, place in enumerate(filled[np.lexsort((rng.random(len(filled)), sizes[filled]))].tolist()):
         quota[place] = min(int(sizes[place]), left // (len(filled) - turn))
         left -= int(quota[place])
     return quota

@@ -22,7 +22,7 @@ class Adaptive(Unbiased):
       densities of classes, with what one has no room for going to the others. The recall is of the last time that
       each sample of the class had its turn.
     - Of which samples: those of the class whose last loss is below its mean (as InfoBatch, Qin et al., ICLR 2024), but
-      none with a chance to stay of less than half of that of its class.
+      none with a chance to stay of less than half of that of its class, but for rounding.
 
     A sample that stays with chance P counts 1 / P. From `until` of the passes on all learn. Numbers are one class.
     """

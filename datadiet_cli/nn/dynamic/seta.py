@@ -19,12 +19,13 @@ class SeTa(Informed):
 
     Here the groups are of one size (the paper has k-means of the losses), so that the share r left out is met to the
     sample in each pass with a window: m = (1 - r) n stay, by both cuts about evenly. With w = ceil(G sqrt(1 - r)),
-    the random cut leaves m G / w samples, and the window m of those.
+    but less than G, the random cut leaves m G / w samples, and the window m of those.
     """
 
     def __init__(self, course: Course) -> None:
         super().__init__(course)
-        self._width = min(_GROUPS, math.ceil(_GROUPS * math.sqrt(1 - course.share)))
+        # At least one group is outside of the window, or there would be none.
+        self._width = min(_GROUPS - (course.share > 0), math.ceil(_GROUPS * math.sqrt(1 - course.share)))
         self._drawn = min(len(self), round(course.budget * _GROUPS / self._width))
 
     def plan(self, epoch: int) -> Turn:

@@ -148,7 +148,7 @@ def _usual(known: Known, rate: float | None) -> Iterator[Candidate]:
         cuts = [0.0, own, more] if noisy else [0.0, own]
         stratified = [own, more, 0.3] if noisy else [0.0, own, 0.1, 0.2]
     scores = ("el2n", "aum") if known.task.classes else ("loss",)
-    plain = [Candidate(name) for name in ("k-center", "facility-location", "moderate")]
+    plain = [Candidate(name) for name in ("k-center", "facility-location", "composite", "moderate")]
     if known.task.classes:
         hard_ones = [*(Candidate(name) for name in ("el2n", "aum", "entropy")), Candidate("forgetting", "d2")]
         hard_ones += [Candidate("dual", "dual-beta"), Candidate("dyn-unc")]
@@ -158,9 +158,9 @@ def _usual(known: Known, rate: float | None) -> Iterator[Candidate]:
     yield from (one._replace(beta=first) for one in (RANDOM, *hard_ones, *plain))
     for number, cut in enumerate(later):
         # Once the likely wrong are gone, nearly every method does well: notably random, and what covers the rest.
-        short = [RANDOM, Candidate("k-center"), *(Candidate(name) for name in scores)]
+        short = [RANDOM, Candidate("composite"), Candidate("k-center"), *(Candidate(name) for name in scores)]
         whole = rate is not None and rate > settings.max_noise and not number
-        extra = [*plain[1:], *hard_ones[2:5]] if whole else [Candidate("moderate")] if rate is not None else []
+        extra = [plain[1], plain[3], *hard_ones[2:5]] if whole else [Candidate("moderate")] if rate is not None else []
         yield from (one._replace(beta=cut) for one in (*short, *extra))
     yield from (Candidate(name, "ccs", cut) for cut in stratified for name in scores)
 

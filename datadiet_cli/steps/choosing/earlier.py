@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datadiet_cli.config.select_samples import SelectSamples
+from datadiet_cli.config.select_samples import TERMS, SelectSamples
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.samples.crowd import Plan
 from datadiet_cli.steps.choosing.base import STEP, Looks, Task
@@ -32,25 +32,37 @@ def as_before(settings: SelectSamples) -> SelectSamples:
         ConfigError: nobody has said which.
         InputError: the file cannot be read.
     """
-    if settings.scores is None or "method" in settings.model_fields_set:
+    if settings.scores is None or settings.candidates is not None or "method" in settings.model_fields_set:
         return settings
     said = read(settings.scores[0]).provenance.get(CHOSEN_BY)
     if not isinstance(said, Mapping):
         raise ConfigError(f"{STEP}: {settings.scores[0]}: does not say for which method it was made; name --method")
-    own = {"method": said["method"], "rule": said["rule"] or "auto", "beta": said["beta"]}
-    return settings.model_copy(update={k: v for k, v in own.items() if k not in settings.model_fields_set})
+    typed = settings.model_fields_set
+    own = {"method": said["method"], "information": said["information"], "weights": said["weights"]}
+    if not {"rule", "beta"} & typed:
+        # A cut goes with its rule.
+        own |= {"rule": said["rule"] or "auto", "beta": said["beta"]}
+    return settings.model_copy(update={name: value for name, value in own.items() if name not in typed})
 
 
 def signed(scores: Scores, plan: Plan) -> Scores:
     """Scores with a word on how was chosen by them."""
     rule = None if plan.method in UNSCORED else plan.rule
-    by = {"method": plan.method, "rule": rule, "beta": plan.beta}
+    weights = [f"{name}={weight}" for name, weight in zip(TERMS, plan.weights, strict=True)]
+    by = {
+        "method": plan.method,
+        "rule": rule,
+        "beta": plan.beta,
+        "information": plan.information,
+        "weights": weights if plan.method == "composite" else None,
+    }
     return replace(scores, provenance={**scores.provenance, CHOSEN_BY: by})
 
 
 def unused(settings: SelectSamples) -> list[str]:
     """A note on settings of a training where there is none."""
-    given = [name for name in _OF_TRAINING if name in settings.model_fields_set]
+    names = _OF_TRAINING if settings.scores is None else (*_OF_TRAINING, "score_epoch", "window")
+    given = [name for name in names if name in settings.model_fields_set]
     if not given or (settings.scores is None and settings.record is None) or settings.keep == "auto":
         return []
     flag = "--record" if settings.scores is None else "--scores"
@@ -68,23 +80,28 @@ def recorded(task: Task) -> Scored:
     begun = time.perf_counter()
     record, ids, labels = record_of(folder, task.view.source.fingerprint())
     facts = record.facts
+    if facts.recipe.get("dynamic"):
+        raise InputError(
+            f"{folder}: is of a training that left samples out of its passes, and its record repeats what it knew "
+            "of them; train without --dynamic to score samples"
+        )
     single = [by_one(held_of(record, number), task.settings, facts.epochs) for number in range(facts.models)]
     provenance = {"record": facts.key, "seeds": list(facts.seeds), "epochs": facts.epochs, "how": facts.how}
     found = Scores(ids, labels, together(single), {**of_data(task), **provenance})
     looks = _as_seen(folder, task) if task.settings.space == "model" else None
     return Scored(
-        matched(_with_unreadable(found, task, looks), task.view.ids, task.labels, folder),
+        matched(_with_missing(found, task), task.view.ids, task.labels, folder),
         looks=looks,
         samples_seen=facts.models * facts.epochs * facts.samples,
         seconds=time.perf_counter() - begun,
     )
 
 
-def _with_unreadable(found: Scores, task: Task, looks: Looks | None) -> Scores:
-    """With no score for samples that `train` could not read; whatever else has no row is left for `matched` to tell."""
+def _with_missing(found: Scores, task: Task) -> Scores:
+    """With no score for samples of the same data that `train` could not read, or held out to judge by."""
     ids, there = task.view.ids, set(found.ids)
     missing = [row for row, name in enumerate(ids) if name not in there]
-    if not missing or (looks or task.looks).usable[missing].any():
+    if not missing:
         return found
     labels = None if found.labels is None or task.labels is None else [task.labels[row] for row in missing]
     return Scores(

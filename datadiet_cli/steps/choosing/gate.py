@@ -1,5 +1,7 @@
 """Scores of hardness keep wrong labels: where many are estimated, they are refused."""
 
+import math
+
 from datadiet_cli.config.base import percentage
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.samples.crowd import Plan
@@ -33,7 +35,8 @@ def refuse_noise(task: Task, plan: Plan, found: Judged) -> list[str]:
         ]
     if found.rate <= task.settings.max_noise or round(plan.beta, _DIGITS) >= round(found.rate, _DIGITS):
         return []
-    share = percentage(round(found.rate, 3))
+    # Rounded up, so that who follows the advice is not refused again.
+    share = percentage(math.ceil(found.rate * 1000) / 1000)
     raise ConfigError(
         f"{STEP}: {task.path}: an estimated {share} of the labels are wrong, and {plan.method} keeps just these; "
         f"run denoise first, cut them with --beta {share}, choose --method moderate or auto, or --max-noise 100% to "

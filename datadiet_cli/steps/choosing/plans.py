@@ -6,6 +6,7 @@ from datadiet_cli.methods.samples.crowd import Plan
 
 UNSCORED = (*COVERAGE, "random", "composite")
 """Methods that choose by no score, so that there is no rule to choose by one."""
+_BY_CHANCE = ("random", "k-means", "prototypes")
 _DRAWING = ("ccs", "dual-beta")
 
 
@@ -34,4 +35,4 @@ def usual_rule(method: str) -> str:
 
 def draws(plan: Plan) -> bool:
     """Whether another seed gives quite another choice; if not, it only settles ties."""
-    return plan.method == "random" or plan.rule in _DRAWING or plan.random_share > 0
+    return plan.method in _BY_CHANCE or plan.rule in _DRAWING or plan.random_share > 0

@@ -17,7 +17,16 @@ from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
 from datadiet_cli.steps.choosing.plans import usual_rule
 from datadiet_cli.steps.choosing.scorefile import Scores
-from datadiet_cli.steps.choosing.told import by_one, check_told, held_of, models_of, stop_of, together, window_of
+from datadiet_cli.steps.choosing.told import (
+    by_one,
+    check_told,
+    held_of,
+    models_of,
+    stop_of,
+    together,
+    wants_full,
+    window_of,
+)
 from datadiet_cli.steps.choosing.trials import dealt, side_by_side
 from datadiet_cli.steps.teaching.lessons import (
     OFTEN,
@@ -92,12 +101,14 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     plan = _plan(task, material, spec, recipe, usable, leave_out)
     record, fitted = _taught(plan, task)
     single = [by_one(held_of(record, number), settings, recipe.epochs) for number in range(len(plan.lessons))]
-    if settings.gradient == "full" and "grand" in (settings.method, settings.information):
-        for one, lengths in zip(single, _full_gradients(plan, task, fitted), strict=True):
-            one["grand"] = lengths
+    seen = sum(one.samples_seen for one in fitted)
+    if wants_full(settings):
+        lengths, more = _full_gradients(plan, task, fitted)
+        seen += more
+        for one, own in zip(single, lengths, strict=True):
+            one["grand"] = own
     values = together(single)
     looks = seen_by(fitted[0].model, material, task) if settings.space == "model" else None
-    seen = sum(one.samples_seen for one in fitted)
     provenance = {**_provenance(task, plan), "samples_seen": seen, "how": record.facts.how}
     notes = material.notes
     ids = task.view.ids
@@ -192,32 +203,36 @@ def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Fitted]]":
     return record, side_by_side(run, len(plan.lessons), task, tell)
 
 
-def _full_gradients(plan: _Plan, task: Task, fitted: "Sequence[Fitted]") -> list[Floats]:
-    """GraNd by all layers, of the models as they were after the epoch that it looks at."""
+def _full_gradients(plan: _Plan, task: Task, fitted: "Sequence[Fitted]") -> tuple[list[Floats], int]:
+    """GraNd by all layers, of the models as they were after the epoch that it looks at; and samples seen for it."""
     from datadiet_cli.nn.device import computing, device_of
     from datadiet_cli.nn.gradients import full_gradient_norms
+    from datadiet_cli.nn.training import frozen
 
     material, context, settings = plan.material, task.context, task.settings
     device, stop = device_of(context.device), settings.score_epoch or early_epoch(plan.recipe.epochs) + 1
     tell = context.progress("gradients", len(plan.lessons))
     quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
 
-    def run(numbers: Sequence[int]) -> list[Floats]:
+    def run(numbers: Sequence[int]) -> list[tuple[Floats, int]]:
         found = []
         for number in numbers:
-            lesson, model = plan.lessons[number], fitted[number].model
-            if fitted[number].epochs != stop:
+            lesson, one, seen = plan.lessons[number], fitted[number], 0
+            if one.epochs != stop:
                 lesson = replace(lesson, recipe=replace(plan.recipe, stop=stop))
-                model = teach(lesson, settings, quiet, STEP, folder=context.new_folder(), every=OFTEN).model
+                one = teach(lesson, settings, quiet, STEP, folder=context.new_folder(), every=OFTEN)
+                seen = one.samples_seen
             rows = plan.observed[number]
             rows = lesson.rows if rows is None else rows
             values = np.full(len(task), np.nan)
-            with computing(device, settings.threads):
-                values[rows] = full_gradient_norms(model, material.samples(rows), device=device)
-            found.append(values)
+            with computing(device, settings.threads), frozen(one.model, plan.recipe):
+                values[rows] = full_gradient_norms(one.model, material.samples(rows), device=device)
+            # A gradient costs about what learning from a sample does.
+            found.append((values, seen + len(rows)))
         return found
 
-    return side_by_side(run, len(plan.lessons), task, tell)
+    made = side_by_side(run, len(plan.lessons), task, tell)
+    return [values for values, _ in made], sum(seen for _, seen in made)
 
 
 def seen_by(model: "nn.Module", material: Material, task: Task) -> Looks:
@@ -258,5 +273,5 @@ def _provenance(task: Task, plan: _Plan) -> dict[str, Any]:
         "folds": plan.folds,
         "window": window_of(settings, plan.recipe.epochs),
         "score_epoch": settings.score_epoch,
-        "gradient": settings.gradient,
+        "gradient": "full" if wants_full(settings) else "last",
     }

@@ -35,7 +35,7 @@ def verdicts_of(task: Task, rows: Ints, crowd: Crowd, plan: Plan, chosen: Select
     if crowd.x is not None and chosen.kept.any():
         witness, distance = nearest_kept(crowd.x, chosen.kept)
     ids = task.view.source.ids(task.view.rows[rows])
-    percentile = _percentiles(chosen.score, crowd.group)
+    percentile = _percentiles(np.where(chosen.why == WRONG, np.nan, chosen.score), crowd.group)
     counts = np.bincount(crowd.group, minlength=len(names))
     kept = np.bincount(crowd.group[chosen.kept], minlength=len(names))
     evidence, details = [], []
@@ -45,7 +45,7 @@ def verdicts_of(task: Task, rows: Ints, crowd: Crowd, plan: Plan, chosen: Select
             "method": plan.method,
             "rule": None if plan.method in UNSCORED else plan.rule,
             "score": _number(chosen.score[i]),
-            "percentile": _number(percentile[i], 2) if why != WRONG else None,
+            "percentile": _number(percentile[i], 2),
             "class": names[g] if len(names) > 1 else None,
             "kept_of_class": [int(kept[g]), int(counts[g])],
             "stratum": int(chosen.stratum[i]) if chosen.stratum[i] >= 0 else None,

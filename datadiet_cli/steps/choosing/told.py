@@ -43,6 +43,12 @@ def models_of(settings: SelectSamples) -> int:
     return settings.models or (FEW if _wanted(settings) in _SOON else 1)
 
 
+def wants_full(settings: SelectSamples) -> bool:
+    """Whether somebody chooses, or may choose, by gradients of all layers."""
+    named = [*(settings.candidates or ()), _wanted(settings)]
+    return settings.gradient == "full" and any(name.partition("/")[0] == "grand" for name in named)
+
+
 def stop_of(settings: SelectSamples, rule: str, epochs: int) -> int | None:
     """The epoch after which the score that is asked for looks at nothing more; None for the last.
 

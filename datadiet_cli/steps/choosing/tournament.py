@@ -93,7 +93,7 @@ def tournament(known: Known, keep: int) -> Won:
     entries = [_Entry(one) for one in field_]
     finalists, random = _rungs(arena, entries), entries[0]
     best = max(finalists, key=arena.mean)
-    differences = {id(one): arena.difference(one, random) for one in finalists}
+    differences = {id(one): arena.difference(one, random, len(entries) - 1) for one in finalists}
     seen = differences[id(best)]
     won = best if seen.lower > 0 else random
     table = _table(arena, entries, differences, won)
@@ -217,15 +217,15 @@ class _Arena:
         """Mean accuracy, or R2, of an entry so far."""
         return float(self.scores(entry).mean())
 
-    def difference(self, entry: _Entry, other: _Entry) -> Interval:
-        """How far an entry is ahead of another, where both had all trainings.
+    def difference(self, entry: _Entry, other: _Entry, tried: int) -> Interval:
+        """How far an entry, one of so many that were tried, is ahead of another, where both had all trainings.
 
         The trainings of a fold have nothing to do with those of another, so that there are many of them.
         """
         ahead = self.scores(entry) - self.scores(other, like=entry)
         folds = np.split(ahead, np.cumsum([len(rows) for rows in self.judged])[:-1], axis=1)
-        # Of several that were judged by all folds one is ahead by luck: the interval holds for all of them at once.
-        sure = 1 - (1 - self.known.task.settings.confidence) / _BEST
+        # Of many one is ahead by luck: the interval holds for all that were tried at once (Bonferroni).
+        sure = 1 - (1 - self.known.task.settings.confidence) / max(tried, 1)
         return folded(folds, sure, within=self.trials.bound)
 
 

@@ -63,7 +63,14 @@ def dynamic_of(settings: Train, step: str) -> dict[str, Any]:
 
 def wants_controls(settings: Train) -> bool:
     """Whether there is something to be compared with."""
-    return settings.dynamic != "none" and "none" not in settings.controls
+    return settings.dynamic != "none" and bool(controls_of(settings))
+
+
+def controls_of(settings: Train) -> list[str]:
+    """What dynamic training is compared with; random samples are no control of random samples."""
+    if "none" in settings.controls:
+        return []
+    return [name for name in ("random", "epochs") if name in settings.controls and name != settings.dynamic]
 
 
 def judge_of(division: Division) -> Judge | None:
@@ -97,8 +104,7 @@ def compared(
     Returns:
         For the report, and the seconds of each training, by arm.
     """
-    # Random samples are no control of random samples.
-    names = [name for name in ("random", "epochs") if name in settings.controls and name != settings.dynamic]
+    names = controls_of(settings)
     arms: dict[str, list[Fitted]] = {"dynamic": list(fitted)}
     asked = {"dynamic": [predicted(one.model, lessons[0].material, judge.rows, context) for one in fitted]}
     for name in names:
