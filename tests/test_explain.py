@@ -179,8 +179,8 @@ class TestSelection:
             (
                 {"rule": "ccs", "why": "wrong", "percentile": 99},
                 [
-                    "It is one of the hardest, whose labels are likeliest wrong and which go first (hardness 0.04123; from "
-                    "0.3 on they go). The rule ccs kept 120 of the 400 samples of class cat.",
+                    "It is one of the hardest, whose labels are likeliest wrong and which go first (hardness 0.04123; "
+                    "from 0.3 on they go). The rule ccs kept 120 of the 400 samples of class cat.",
                 ],
             ),
             (

@@ -56,12 +56,9 @@ def sound(crowd, plan, keep, found):
     counts = np.bincount(crowd.group)
     kept = np.bincount(crowd.group[found.kept], minlength=len(counts))
     assert ((kept > 0) == (counts > 0)).all()
-    if plan.method != "composite":
-        # What has gone as likely wrong is no part of what a floor is a share of.
-        left = np.bincount(crowd.group[found.why != WRONG], minlength=len(counts))
-        floor = np.floor(plan.floor * keep * left / left.sum() - 1e-9)
-        if plan.quota != "none" and np.maximum(floor, 1).sum() <= keep:
-            assert (kept >= floor - 1).all()
+    floor = np.floor(plan.floor * keep * counts / counts.sum() + 1e-9)
+    if np.maximum(floor, 1).sum() <= keep:
+        assert (kept >= floor).all()
     for values in (found.score, found.threshold):
         assert not np.isinf(values).any()
 
@@ -119,13 +116,14 @@ def test_whatever_the_settings(way, how, n, groups, share, beta, floor, random_s
 @pytest.mark.parametrize(("method", "rule"), WAYS)
 @pytest.mark.parametrize("beta", [0.1, 0.35])
 def test_the_hardest_go_first(method, rule, beta):
-    """So many as beta says, of all together, but for what groups need to keep their floor."""
+    """So many as beta says, of all together, but for what groups need to keep their floor; of ccs by its own score."""
     crowd = crowd_of(groups=1)
+    hardness = crowd.scores[method] if rule == "ccs" and method in crowd.scores else crowd.hardness
     found = choose(crowd, Plan(method, rule, beta), 20, seed=0)
     cut = np.flatnonzero(found.why == WRONG)
     assert len(cut) == round(beta * 60)
-    assert crowd.hardness[cut].min() > np.delete(crowd.hardness, cut).max()
-    np.testing.assert_array_equal(found.threshold[cut], crowd.hardness[cut].min())
+    assert hardness[cut].min() > np.delete(hardness, cut).max()
+    np.testing.assert_array_equal(found.threshold[cut], hardness[cut].min())
     # No more can go than may go at all.
     found = choose(crowd, Plan(method, rule, 0.9), 20, seed=0)
     assert (found.why == WRONG).sum() == 40
@@ -220,3 +218,54 @@ def test_samples_without_a_score():
     crowd.scores["el2n"][7] = np.nan
     with pytest.raises(ValueError, match="1 samples have no score el2n"):
         choose(crowd, Plan("el2n"), 9, seed=0)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.5, 1.0])
+def test_composite_keeps_the_floor_of_a_class_that_looks_wrong(floor):
+    """A class whose labels all look wrong, and whose samples are all alike, would have one sample left."""
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1], [180, 20])
+    x = rng.normal(0, 1, (200, 3)).astype(np.float32)
+    x[group == 1] *= 0.01
+    wrong = np.where(group == 1, 0.9, 0.05)
+    crowd = Crowd(group, group, x, {"el2n": rng.random(200)}, None, wrong)
+    kept = choose(crowd, Plan("composite", floor=floor), 40, seed=0).kept
+    assert kept.sum() == 40
+    assert kept[group == 1].sum() >= max(1, int(4 * floor))
+
+
+@pytest.mark.parametrize("method", ["el2n", "composite", "k-center"])
+def test_a_random_share_of_many_small_groups_is_that_share(method):
+    """Rounded group by group it would be none of it, or all."""
+    rng = np.random.default_rng(1)
+    group = np.repeat(np.arange(50), 8)
+    crowd = Crowd(group, group, rng.normal(0, 1, (400, 3)).astype(np.float32), {"el2n": rng.random(400)})
+    plain = choose(crowd, Plan(method), 100, seed=0).kept
+    some = choose(crowd, Plan(method, random_share=0.2), 100, seed=0).kept
+    assert some.sum() == 100
+    assert 0 < (plain & ~some).sum() <= (60 if method == "composite" else 20)
+
+
+def test_as_it_comes_balance_is_no_worth():
+    """Without quotas composite counts for nothing what a class has already."""
+    crowd = crowd_of(groups=3)
+    one, other = (
+        choose(crowd, Plan("composite", quota="none", floor=0.0, weights=(1, 1, b, 1)), 20, 0).kept for b in (0, 9)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_no_verdict_contradicts_its_threshold_where_a_floor_was_mended():
+    group = np.repeat([0, 1], [90, 10])
+    score = np.r_[np.linspace(5, 6, 90), np.linspace(0, 1, 10)]
+    found = choose(Crowd(group, group, None, {"el2n": score}), Plan("el2n", quota="none"), 40, seed=0)
+    assert found.kept[group == 1].sum() == 2
+    told = ~np.isnan(found.threshold)
+    assert (found.kept[told] == (score[told] >= found.threshold[told])).all()
+
+
+def test_equally_hard_samples_are_cut_by_a_draw():
+    crowd = Crowd(np.zeros(100, int), np.zeros(100, int), None, {"el2n": np.arange(100.0)}, np.ones(100))
+    cut = np.flatnonzero(choose(crowd, Plan("el2n", beta=0.2), 50, seed=0).why == WRONG)
+    assert len(cut) == 20
+    assert cut.max() > 50

@@ -229,3 +229,10 @@ def test_dual_beta_bears_the_ends_of_easiness():
         for pruned in (0.0, 1.0):
             chosen = RULES["dual-beta"](pool(score, 15, easiness=easiness, pruned=pruned))
             assert chosen.kept.sum() == 15
+
+
+def test_few_of_many_strata_are_not_all_of_one_end():
+    """Strata of one size are taken in a drawn order, where the budget is not enough for each to give one."""
+    kept = [np.flatnonzero(RULES["ccs"](Pool(np.arange(100.0), 25, seed)).kept) for seed in range(8)]
+    assert all((rows < 50).any() and (rows >= 50).any() for rows in kept)
+    assert 40 < np.mean(np.concatenate(kept)) < 60

@@ -58,7 +58,7 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
     left = _cut(crowd, plan, keep, floor, seed, found)
     drawn = round(keep * plan.random_share)
     if plan.method == "composite":
-        _by_worth(crowd, plan, keep - drawn, left, seed, found)
+        _by_worth(crowd, plan, (keep, keep - drawn), left, seed, found)
         _at_random(np.zeros(n, dtype=np.int64), left, np.array([drawn]), seed ^ _RANDOM, found)
         _repair(crowd, floor, left, found.score, seed, found)
         return found.selection()
@@ -241,8 +241,8 @@ def _repair(crowd: Crowd, floor: Ints, left: Ints, score: Floats | None, seed: i
     found.threshold[before != found.kept] = np.nan
 
 
-def _by_worth(crowd: Crowd, plan: Plan, keep: int, left: Ints, seed: int, found: _Found) -> None:
-    """Choose by the sum of all terms at once."""
+def _by_worth(crowd: Crowd, plan: Plan, keep: tuple[int, int], left: Ints, seed: int, found: _Found) -> None:
+    """Choose by the sum of all terms at once; of so many that stay, so many by worth."""
     some = crowd.some(left)
     group, n = some.group, len(left)
     counts, there = (np.bincount(some, minlength=_groups(crowd)) for some in (crowd.group, group))
@@ -250,11 +250,11 @@ def _by_worth(crowd: Crowd, plan: Plan, keep: int, left: Ints, seed: int, found:
     redundancy, soundness, balance, information = plan.weights
     # As it comes: what a class has already counts for nothing.
     weights = (redundancy, soundness, 0.0 if plan.quota == "none" else balance, information)
-    quota = quotas(counts, keep, how, floor=plan.floor, recall=crowd.recall, there=there)
+    quota = quotas(counts, keep[0], how, floor=plan.floor, recall=crowd.recall, there=there)
     wrong = np.zeros(n) if some.wrong is None else some.wrong
     score = named_score(some, plan.information, plan.neighbours, seed)
     made = composite(
-        some.x, keep, wrong=wrong, score=score, group=group, quota=quota, weights=weights, seed=seed
+        some.x, keep[1], wrong=wrong, score=score, group=group, quota=quota, weights=weights, seed=seed
     )  # fmt: skip
     found.why[left] = BELOW
     found.kept[left[made.order]] = True
