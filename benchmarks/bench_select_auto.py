@@ -27,7 +27,7 @@ from measure import CORES, DATADIET
 from datadiet_cli.nn.recipe import Recipe
 
 KINDS = {"auto": "[{select}]", "denoise, auto": "[{denoise}, {select}]"}
-DENOISE = "denoise: {labels_action: drop, outliers: none, invalid: none}"
+DENOISE = "denoise: {labels_action: drop, outliers: none, invalid: none, max_dropped: 50%, max_dropped_per_class: 80%}"
 
 
 def main() -> int:
