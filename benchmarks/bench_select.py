@@ -21,7 +21,7 @@ import tempfile
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def main() -> int:
                 figures[f"digits {noise}"] = rows
                 print_table(rows, noise)
         if args.data is not None and args.only != "digits":
-            figures["cifar"] = cifar_table(args.data, pool)
+            figures["cifar"] = cifar_table(args.data, args.workers)
     if args.out:
         args.out.write_text(json.dumps(figures))
     return 0
@@ -207,7 +207,7 @@ def crowd_of(train: Samples, models: Sequence[torch.nn.Module], recipe: Recipe, 
     early = dual_epochs(recipe.epochs, when.window)
     scores["confidence"] = averaged([confidence(one, early) for one in held])
     x = features(models[0], train, device=CPU)
-    label = train.target.numpy()
+    label = train.target.numpy().copy()
     hard = averaged([hardness(one) for one in held])
     return Crowd(label, label, x, scores, hard, estimated(train, classes)[1])
 
@@ -274,7 +274,7 @@ CIFAR = {
 }
 
 
-def cifar_table(data: Path, pool: ProcessPoolExecutor) -> dict[str, list[float]]:
+def cifar_table(data: Path, workers: int) -> dict[str, list[float]]:
     with workplace(None) as place:
         found = cifar(data, 10_000, place)
         if found is None:
@@ -285,10 +285,12 @@ def cifar_table(data: Path, pool: ProcessPoolExecutor) -> dict[str, list[float]]
     recipe = Recipe(epochs=6, augment=("flip",), precision="bfloat16")
     crowd = crowd_of(train, models, recipe, 0, 10)
     jobs = [(name, pruned, seed) for name in CIFAR for pruned in (0.9, 0.5) for seed in range(3)]
-    arrays = (train, test, crowd)
     figures: dict[str, list[float]] = {}
-    for (name, pruned, _), value in zip(jobs, pool.map(cifar_cell, [(*job, arrays) for job in jobs]), strict=True):
-        figures.setdefault(f"{name} {pruned}", []).append(value)
+    # Threads, for the pictures are too many to be handed to each process anew.
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda job: cifar_cell(job, train, test, crowd), jobs)
+        for (name, pruned, _), value in zip(jobs, found, strict=True):
+            figures.setdefault(f"{name} {pruned}", []).append(value)
     print("\nCIFAR-10, 10,000 pictures\n\n| method | 90 % pruned | 50 % pruned |\n|---|---:|---:|")
     for name in CIFAR:
         cells = [figures[f"{name} {pruned}"] for pruned in (0.9, 0.5)]
@@ -297,8 +299,8 @@ def cifar_table(data: Path, pool: ProcessPoolExecutor) -> dict[str, list[float]]
     return figures
 
 
-def cifar_cell(job: tuple[str, float, int, tuple[Samples, Samples, Crowd]]) -> float:
-    name, pruned, seed, (train, test, crowd) = job
+def cifar_cell(job: tuple[str, float, int], train: Samples, test: Samples, crowd: Crowd) -> float:
+    name, pruned, seed = job
     torch.set_num_threads(1)
     kept = torch.from_numpy(kept_by(CIFAR[name], crowd, pruned, seed))
     recipe = Recipe(iterations=250 if pruned == 0.9 else 390, augment=("flip",), precision="bfloat16")

@@ -44,13 +44,14 @@ def main() -> int:
         for pruned in PRUNED
         for split in range(args.splits)
     ]
-    with ThreadPoolExecutor(args.workers) as pool:
-        found = list(pool.map(lambda job: one(*job), jobs))
     figures: dict[str, list[tuple[float, str]]] = {}
-    for (kind, noise, pruned, _), value in zip(jobs, found, strict=True):
-        figures.setdefault(f"{kind}|{noise}|{pruned}", []).append(value)
-    if args.out:
-        args.out.write_text(json.dumps(figures))
+    with ThreadPoolExecutor(args.workers) as pool:
+        found = pool.map(lambda job: one(*job), jobs)
+        for (kind, noise, pruned, split), value in zip(jobs, found, strict=True):
+            figures.setdefault(f"{kind}|{noise}|{pruned}", []).append(value)
+            print(f"{kind}, {noise:.0%} wrong labels, {pruned:.0%} pruned, split {split}: {value}", file=sys.stderr)
+            if args.out:
+                args.out.write_text(json.dumps(figures))
     known = json.loads(args.against.read_text()) if args.against else {}
     for noise in (0.0, 0.2):
         table(figures, known.get(f"digits {noise}"), noise)
