@@ -91,6 +91,7 @@ bench-select: .venv/.ready
 	@mkdir -p $(SELECT)
 	$(BIN)/python benchmarks/bench_select.py --out $(SELECT)/select.json $(if $(DATA),--data $(DATA))
 	$(BIN)/python benchmarks/bench_select_auto.py --against $(SELECT)/select.json --out $(SELECT)/auto.json
+	$(BIN)/python benchmarks/bench_dynamic.py
 	$(BIN)/python benchmarks/bench_scoring.py
 	$(BIN)/python benchmarks/bench_selection.py
 

@@ -39,10 +39,10 @@ def main() -> int:
     args = parser.parse_args()
     jobs = [
         (kind, noise, pruned, split)
+        for split in range(args.splits)
         for kind in KINDS
         for noise in (0.0, 0.2)
         for pruned in PRUNED
-        for split in range(args.splits)
     ]
     figures: dict[str, list[tuple[float, str]]] = {}
     with ThreadPoolExecutor(args.workers) as pool:
