@@ -107,8 +107,10 @@ def table(figures: dict[str, list[tuple[float, str]]], single: list | None, nois
     for kind in KINDS:
         line = []
         for pruned in PRUNED:
-            mean, half = spread([value for value, _ in figures[f"{kind}|{noise}|{pruned}"]])
-            text = f"{mean:.1f} ± {half:.1f}"
+            values = [value for value, _ in figures[f"{kind}|{noise}|{pruned}"]]
+            mean, half = spread(values)
+            # Of a single split there is no interval, and its bar is that of all splits.
+            text = f"{mean:.1f} ± {half:.1f}" if len(values) > 1 else f"{mean:.1f}"
             short = pruned in bars and mean + half < bars[pruned][0] - bars[pruned][1]
             line.append(f"({text})" if short else text)
         print(f"| {kind} | " + " | ".join(line) + " |")
