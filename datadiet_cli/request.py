@@ -64,7 +64,7 @@ class Request:
             steps: of so many of the steps; of all for None.
         """
         settings = self.common.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
-        chain = [(step.name, step.settings.model_dump(mode="json")) for step in self.steps[:steps]]
+        chain = [(s.name, s.settings.model_dump(mode="json"), s.settings.given()) for s in self.steps[:steps]]
         place, replayed = os.path.realpath(self.input), self.replay is not None
         return key_of(__version__, place, state, settings, self.common.link, chain, replayed, self.product)
 

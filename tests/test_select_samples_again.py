@@ -3,6 +3,9 @@
 import polars as pl
 import pytest
 
+from datadiet_cli.config.load import load_step
+from datadiet_cli.config.pipeline import Step
+from datadiet_cli.request import Request
 from tests.conftest import Cli, report, table, write_pipeline
 from tests.lessons import FLAGS, rows_of_things, things
 from tests.test_select_samples import QUICK, samples, told
@@ -94,3 +97,12 @@ def test_early_scores_take_few_epochs(source, tmp_path, datadiet: Cli):
     assert "aum" not in few.columns
     assert {"aum", "forgetting", "dyn-unc", "tdds"} <= set(all_.columns)
     assert report(early)["verdicts"] == report(whole)["verdicts"]
+
+
+def test_a_method_that_is_named_is_not_remembered_as_one_that_is_not():
+    """Both have the same settings; only the one takes its method from the file."""
+    keys = []
+    for flags in ({}, {"method": "auto"}):
+        common, settings = load_step("select-samples", None, {"scores": ["a.scores.parquet"], **flags}, {})
+        keys.append(Request("select-samples", "in", None, common, [Step("select-samples", settings)]).key("state"))
+    assert keys[0] != keys[1]

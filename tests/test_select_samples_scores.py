@@ -13,22 +13,10 @@ import pytest
 
 from datadiet_cli.steps.choosing import judging, scorefile
 from tests.conftest import Cli, report, table
-from tests.lessons import count_steps, pictures, prices, without_program
+from tests.lessons import count_steps, dying, pictures, prices, without_program
 from tests.test_select_samples import QUICK, recut, rows_of, samples, scored, told
 
-KILLED = """
-import os, signal, sys
-from datadiet_cli.__main__ import main
-from datadiet_cli.nn.optimising import Stepper
-step, steps = Stepper.step, []
-def dying(*given):
-    steps.append(1)
-    if len(steps) == 10:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(*given)
-Stepper.step = dying
-main(sys.argv[1:])
-"""
+KILLED = dying(10)
 """The command line, killed in the second training of three."""
 
 

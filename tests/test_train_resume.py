@@ -10,21 +10,9 @@ import pytest
 
 from datadiet_cli.__main__ import run
 from tests.conftest import Cli, names
-from tests.lessons import Made, count_steps, different, learned, letters, things, without_program
+from tests.lessons import Made, count_steps, different, dying, learned, letters, things, without_program
 
-KILLED = """
-import os, signal, sys
-from datadiet_cli.__main__ import main
-from datadiet_cli.nn.optimising import Stepper
-step, steps = Stepper.step, []
-def dying(*given):
-    steps.append(1)
-    if len(steps) == 23:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(*given)
-Stepper.step = dying
-main(sys.argv[1:])
-"""
+KILLED = dying(23)
 """The command line, killed in the middle of a pass."""
 
 

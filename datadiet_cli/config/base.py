@@ -24,6 +24,10 @@ class Settings(BaseModel):
         """Paths besides INPUT that a decision by these settings depends on."""
         return []
 
+    def given(self) -> list[str]:
+        """Names of settings where a decision depends on whether they were given, besides on their values."""
+        return []
+
 
 def parse_percentage(text: str) -> float:
     """Turn a percentage into the share nearest to it: `"0.1%"` into 0.001, without a second rounding."""

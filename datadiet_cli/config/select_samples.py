@@ -120,6 +120,10 @@ class SelectSamples(Training):
         """Paths besides INPUT that a decision depends on."""
         return [*super().reads(), *([] if self.record is None else [self.record]), *(self.scores or ())]
 
+    def given(self) -> list[str]:
+        """Names of settings where a decision depends on whether they were given: what is not is as it was before."""
+        return [] if self.scores is None and self.record is None else sorted(self.model_fields_set)
+
     def term_weights(self) -> dict[str, float]:
         """The weight of each term of composite."""
         return {**dict.fromkeys(TERMS, 1.0), **dict(map(limit, self.weights or ()))}
