@@ -72,8 +72,7 @@ def _told(task: Task, decision: "_Decision") -> Outcome:
     )
     scores = known.scores()
     epochs = None if scores is None else scores.provenance.get("epochs")
-    given = settings.scores is not None or settings.record is not None
-    seen = 0 if known.scored is None or given else known.scored.samples_seen
+    seen = 0 if known.scored is None else known.scored.samples_seen
     paid = break_even(seen + decision.samples_seen, epochs, len(known.rows) - keep)
     noise = {} if known.judged is None else {"noise": known.judged.as_json()}
     metrics: dict[str, Any] = {

@@ -92,7 +92,6 @@ def recorded(task: Task) -> Scored:
     return Scored(
         matched(_with_missing(found, task), task.view.ids, task.labels, folder),
         looks=looks,
-        samples_seen=facts.models * facts.epochs * facts.samples,
         seconds=time.perf_counter() - begun,
     )
 
@@ -139,5 +138,4 @@ def read_scores(task: Task, paths: list[str]) -> Scored:
     found = matched(whole, task.view.ids, task.labels, " and ".join(paths))
     models, seeds = found.provenance.get("models"), len(found.seeds)
     notes = () if models in (None, seeds) else (f"these are scores of {seeds} of {models} models; shards are missing",)
-    seen = found.provenance.get("samples_seen", 0)
-    return Scored(found, samples_seen=seen if isinstance(seen, int) else 0, notes=notes)
+    return Scored(found, notes=notes)

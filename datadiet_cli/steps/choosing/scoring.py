@@ -60,7 +60,7 @@ class Scored:
         fold: (n,) int64, the fold of each sample; zeros where there are no folds.
         looks: what samples are like to the first model, with `space` model.
         material: the samples in the form of a model; None where nothing was trained here.
-        samples_seen: by all trainings together.
+        samples_seen: by all trainings together; none where scores were made before.
         seconds: wall time of all of it.
         notes: what people should be told.
     """
