@@ -64,7 +64,7 @@ format: .venv/.ready
 
 schemas: .venv/.ready
 	$(BIN)/datadiet schema pipeline > configs/pipeline.schema.json
-	for step in dedup denoise balance select-features select-samples train evaluate; do $(BIN)/datadiet schema $$step > configs/$$step.schema.json; done
+	for step in dedup denoise balance select-features select-samples train prune-model evaluate; do $(BIN)/datadiet schema $$step > configs/$$step.schema.json; done
 	$(BIN)/datadiet schema report > configs/report.schema.json
 	$(BIN)/python docs/make_settings.py
 

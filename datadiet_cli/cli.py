@@ -51,6 +51,7 @@ _INPUT: dict[str, tuple[str, str]] = {
     "dataset": ("INPUT", "The dataset: a folder or a table."),
     "model": ("INPUT", "The dataset to learn from: a folder or a table."),
     "report": ("AFTER", "The dataset as it is now; not given where two models are compared."),
+    "prune-model": ("MODEL", "A MODEL_DIR of train, a .pt2, or a .safetensors with --factory."),
 }
 _OUTPUT: dict[str, tuple[str, str]] = {
     "dataset": ("OUTPUT", "The pruned copy, in the same layout."),
@@ -62,7 +63,8 @@ _OUTPUT: dict[str, tuple[str, str]] = {
 def _register(name: str, summary: str) -> None:
     """Add a step as a subcommand; its signature is a command line's share plus a flag for each setting."""
     model, product = settings_of(name), STEPS[name].product
-    first = _argument(*_INPUT[product], required=product != "report")
+    optional = product == "report" or name in _INPUT
+    first = _argument(*_INPUT.get(name, _INPUT[product]), required=not optional)
     second = _argument(*_OUTPUT[product], required=False)
 
     def command(
@@ -76,7 +78,7 @@ def _register(name: str, summary: str) -> None:
         manner, settings = divide(flags)
         return run_step(name, input, output, config, settings, manner)
 
-    command.__annotations__ |= {"input": str if product != "report" else str | None, "output": str | None}
+    command.__annotations__ |= {"input": str | None if optional else str, "output": str | None}
     with_flags(command, model, Common)
     app.command(name, help=f"{summary}.", epilog=EPILOG)(command)
 

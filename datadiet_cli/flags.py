@@ -69,7 +69,8 @@ def _help(field: FieldInfo, form: Form) -> str:
         notes.append(f"at most {form.highest}")
     default = field.default
     if default is not None and not field.is_required():
-        text = percentage(default) if form.is_share else str(default)
+        write = percentage if form.is_share else str
+        text = ", ".join(map(write, default)) if form.many and form.is_share else write(default)
         notes.append(f"default: {text.lower() if form.type is bool else text}")
     return f"{field.description}{again}" + (f" [{'; '.join(notes)}]" if notes else "")
 

@@ -37,8 +37,6 @@ from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import key_of
 from datadiet_cli.running import compute
 
-MODEL = ".model"
-"""How the folder of a step ends that is OUTPUT where a model is what is made."""
 SCORES = ".scores.parquet"
 """How the file of a step ends that is OUTPUT where scores are what is made."""
 
@@ -126,7 +124,12 @@ def _made(request: Request, results: list[StepResult]) -> dict[str, int]:
         return {"bytes": len(results[-1].outcome.artefacts[SCORES])}
     if request.product != "model":
         return {}
-    return {"bytes": sum(entry.size for entry in scan(results[-1].outcome.folders[MODEL]).entries)}
+    return {"bytes": sum(entry.size for entry in scan(_folder(request, results)).entries)}
+
+
+def _folder(request: Request, results: list[StepResult]) -> str:
+    """Where the only step made its model."""
+    return results[-1].outcome.folders[str(spec_of(request.command).folder)]
 
 
 def _publish(request: Request, results: list[StepResult], report: Report, progress: Progress) -> str | None:
@@ -137,7 +140,9 @@ def _publish(request: Request, results: list[StepResult], report: Report, progre
     for number, place in enumerate(request.intermediate, 1):
         publish_dataset(request, place, results[number].after, progress)
     if request.product == "model":
-        return publish_folder(request, output, results[-1].outcome.folders[MODEL], progress)
+        made = publish_folder(request, output, _folder(request, results), progress)
+        write_artefacts(output, report.artefacts)
+        return made
     if request.product == "scores":
         return publish_file(request, output, results[-1].outcome.artefacts[SCORES], progress)
     published = publish_dataset(request, output, results[-1].after, progress)
@@ -223,10 +228,10 @@ def _check_beside(request: Request) -> None:
     """What stands where a step's model is to go is replaced only if an earlier run made it, or with --force."""
     if request.output is None or request.product != "dataset" or request.force:
         return
-    place = request.output.rstrip("/") + MODEL
-    made = any(spec_of(step.name).product == "model" for step in request.steps)
-    if made and os.path.lexists(place) and MODEL not in artefacts_of(request.output):
-        raise OutputError(f"{place}: exists already; name another OUTPUT or pass --force to replace it")
+    for ending in {folder for step in request.steps if (folder := spec_of(step.name).folder) is not None}:
+        place = request.output.rstrip("/") + ending
+        if os.path.lexists(place) and ending not in artefacts_of(request.output):
+            raise OutputError(f"{place}: exists already; name another OUTPUT or pass --force to replace it")
 
 
 def _gates(request: Request, total: int, figures: Mapping[str, float]) -> list[Gate]:

@@ -75,6 +75,7 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
         changed = workshop.apply(
             current, outcome.changes, context.engine, context.max_pixels, encoding, context.progress
         )
+        context = replace(context, models=(*context.models, *outcome.folders.values()))
         after = changed.without(outcome.verdicts.dropped())
         if outcome.transform is not None and outcome.transform.of_vectors:
             after = replace(after, selection=outcome.transform)

@@ -17,7 +17,7 @@ _SPOKEN: dict[str, dict[str, dict[str, str]]] = {
     "denoise": {"": {"quality_action": "flag", "labels_action": "flag"}},
 }
 # Steps that are there as comments only: they make samples, or train models, which is not what a first look is for.
-_ASLEEP = {"balance", "select-features", "select-samples", "train", "evaluate"}
+_ASLEEP = {"balance", "select-features", "select-samples", "train", "prune-model", "evaluate"}
 
 
 def init(path: str, file: str, *, force: bool) -> int:

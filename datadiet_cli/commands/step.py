@@ -11,6 +11,7 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.config.evaluate import PIPELINE, Evaluate
 from datadiet_cli.config.load import load_pipeline, load_step
 from datadiet_cli.config.pipeline import RATES, Pipeline, Step
+from datadiet_cli.config.prune_model import PruneModel
 from datadiet_cli.config.registry import spec_of
 from datadiet_cli.errors import ConfigError, ExitCode
 from datadiet_cli.pipeline import Result, execute
@@ -40,6 +41,8 @@ def run_step(
     product = spec_of(name).product if getattr(settings, "shard", None) is None else "scores"
     if isinstance(settings, Evaluate):
         input, output = _judged(input, output, settings)
+    elif isinstance(settings, PruneModel):
+        input, settings = _to_prune(input, settings)
     if input is None:
         raise ConfigError("INPUT is missing; name the dataset")
     request = Request(
@@ -57,6 +60,18 @@ def run_step(
         environment=dict(os.environ),
     )
     return carry_out(request, manner)
+
+
+def _to_prune(model: str | None, settings: PruneModel) -> tuple[str, PruneModel]:
+    """The dataset and the settings of `prune-model`, whose first argument is the model."""
+    if model is not None and settings.model is not None:
+        raise ConfigError(f"{model} and --model {settings.model} both name the model; give one of them")
+    model = settings.model if model is None else model
+    if model is None:
+        raise ConfigError("MODEL is missing; name a MODEL_DIR of train, a .pt2, or a .safetensors with --factory")
+    if settings.data is None:
+        raise ConfigError("--data is missing; name the dataset that the model is pruned for and judged by")
+    return settings.data, settings.model_copy(update={"model": model})
 
 
 def _report(output: str | None, manner: Manner) -> str | None:
@@ -98,12 +113,14 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
                 f"{path}: steps[{number}].evaluate: nothing to compare with; add against: {PIPELINE}, the dataset that "
                 "the pipeline begins with, or another one"
             )
+        if isinstance(one, PruneModel):
+            _check_place(path, pipeline, number)
         if getattr(one, "shard", None) is not None:
             raise ConfigError(
                 f"{path}: steps[{number}].{step.name}.shard: is for the command alone; it gives no dataset"
             )
     wanted = [metric for metric in pipeline.expect if metric in RATES]
-    if wanted and all(step.name != "evaluate" for step in pipeline.steps):
+    if wanted and all(step.name not in ("evaluate", "prune-model") for step in pipeline.steps):
         raise ConfigError(f"{path}: expect.{wanted[0]}: nothing measures it; add the step evaluate")
     request = Request(
         command="run",
@@ -119,6 +136,17 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
         environment=dict(os.environ),
     )
     return carry_out(request, manner)
+
+
+def _check_place(path: Path, pipeline: Pipeline, number: int) -> None:
+    """In a pipeline `prune-model` prunes what was trained before it, for the data that are there."""
+    one = pipeline.steps[number].settings
+    assert isinstance(one, PruneModel)  # noqa: S101 - asked for such only
+    place = f"{path}: steps[{number}].prune-model"
+    if one.data is not None:
+        raise ConfigError(f"{place}.data: is for the command alone; in a pipeline it is what the steps before left")
+    if one.model is None and all(spec_of(step.name).product != "model" for step in pipeline.steps[:number]):
+        raise ConfigError(f"{place}: no model; let train come before it, or name one with model:")
 
 
 def _common(pipeline: Pipeline) -> Common:

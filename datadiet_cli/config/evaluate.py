@@ -9,6 +9,8 @@ from datadiet_cli.config.training import Training
 
 PIPELINE = "input"
 """What `against` is called where it is the dataset that a pipeline began with."""
+TRAINED = "trained"
+"""What `against_model` is called where it is the model that a step of the pipeline trained."""
 
 
 class Evaluate(Training):
@@ -17,7 +19,10 @@ class Evaluate(Training):
     against: str | None = Field(
         None, description="The dataset as it was before; in a pipeline, input is the one it began with."
     )
-    against_model: str | None = Field(None, description="The model as it was before; then --model names the other.")
+    against_model: str | None = Field(
+        None,
+        description="The model as it was before; --model names the other. In a pipeline, trained is the one of train.",
+    )
     test: str | None = Field(
         None, description="Test data; the test split of AGAINST if not given, or a part that is held out."
     )

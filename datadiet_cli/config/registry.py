@@ -21,12 +21,14 @@ class StepSpec:
         run: the step itself.
         summary: what the step does, in one line for the help.
         product: what OUTPUT is where the step is a command.
+        folder: how the folder of its model ends, which stands beside OUTPUT in a pipeline; none makes none.
     """
 
     settings: str
     run: str
     summary: str
     product: Product = "dataset"
+    folder: str | None = None
 
 
 STEPS = {
@@ -60,6 +62,14 @@ STEPS = {
         run="datadiet_cli.steps.train:run",
         summary="Train a reference model and write down how each sample was learned",
         product="model",
+        folder=".model",
+    ),
+    "prune-model": StepSpec(
+        settings="datadiet_cli.config.prune_model:PruneModel",
+        run="datadiet_cli.steps.prune_model:run",
+        summary="Make a model smaller and faster, and prove what it lost",
+        product="model",
+        folder=".pruned",
     ),
     "evaluate": StepSpec(
         settings="datadiet_cli.config.evaluate:Evaluate",

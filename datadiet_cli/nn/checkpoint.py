@@ -13,6 +13,7 @@ from torch import nn
 
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.nn.batches import Samples
+from datadiet_cli.nn.pruning.guides import Guides
 from datadiet_cli.nn.recipe import Recipe
 
 _VERSION = 1
@@ -94,13 +95,17 @@ def training_key(
     device: torch.device,
     weights: torch.Tensor | None,
     observed: Samples | None = None,
+    guides: Guides | None = None,
 ) -> str:
     """Digest of what `training.fit` begins with, as far as it is cheap to read: all but the inputs."""
-    facts = [recipe.as_json(), seed, device.type, [list(tensor.shape) for tensor in samples.inputs]]
+    facts: list[object] = [recipe.as_json(), seed, device.type, [list(tensor.shape) for tensor in samples.inputs]]
+    facts += [] if guides is None else guides.facts()
     hasher = xxhash.xxh3_128(json.dumps(facts, sort_keys=True).encode())
     tensors = {**model.state_dict(), "/target": samples.target, "/weights": weights}
     if observed is not None:
         tensors |= {"/observed": observed.index, "/observed target": observed.target}
+    if guides is not None:
+        tensors |= guides.tensors()
     for name, tensor in tensors.items():
         if tensor is not None:
             hasher.update(name.encode())

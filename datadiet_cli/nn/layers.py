@@ -1,71 +1,25 @@
 """Which operation of an exported program is which layer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
+
+from datadiet_cli.nn.layers_call import Call, Made, filled, has_bias
+from datadiet_cli.nn.layers_wide import WIDE, packed
 
 _OPS = torch.ops.aten
 
 
-@dataclass(frozen=True)
-class Call:
-    """An operation: its node, and its arguments with parameters, buffers and constants in the place of their nodes."""
-
-    node: fx.Node
-    args: tuple[Any, ...]
-
-    def value(self, name: str) -> Any:
-        """An argument by its name in the schema, or its default."""
-        target = self.node.target
-        assert isinstance(target, torch._ops.OpOverload)  # noqa: S101 - makers are found by it
-        for i, argument in enumerate(target._schema.arguments):
-            if argument.name == name:
-                if i < len(self.args):
-                    return self.args[i]
-                return self.node.kwargs.get(name, argument.default_value)
-        raise KeyError(name)
-
-    def weight(self, name: str = "weight") -> nn.Parameter | None:
-        """An argument that is a parameter; None if it is anything else."""
-        found = self.value(name)
-        return found if isinstance(found, nn.Parameter) else None
-
-
-@dataclass(frozen=True)
-class Made:
-    """A layer.
-
-    Attributes:
-        module: it.
-        argument: which argument of the operation goes through it.
-        key: equal for calls of the same layer with the same weights.
-    """
-
-    module: nn.Module
-    argument: int
-    key: tuple[Any, ...]
-
-
-def _computed(call: Call, argument: int = 0) -> bool:
-    """Whether what goes through a layer is computed, or given from outside."""
-    return isinstance(call.args[argument], fx.Node)
-
-
-def _has_bias(call: Call) -> bool | None:
-    """Whether there is a bias; None if it is no parameter."""
-    bias = call.value("bias")
-    return False if bias is None else True if isinstance(bias, nn.Parameter) else None
-
-
 def _linear(call: Call) -> Made | None:
-    weight, has_bias = call.weight(), _has_bias(call)
-    if weight is None or has_bias is None or not _computed(call):
+    weight, biased, given = call.weight(), has_bias(call), call.computed("input")
+    if weight is None or biased is None or given is None:
         return None
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=has_bias, device="meta")
-    return _with(layer, weight, call, 0, ("linear",))
+    if call.name()[1] != "weight":
+        return packed(call, weight, given)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=biased, device="meta")
+    return Made(filled(layer, weight=weight, bias=call.weight("bias")), given, ("linear",))
 
 
 _CONVOLUTIONS: dict[tuple[bool, int], Callable[..., nn.Module]] = {
@@ -79,8 +33,8 @@ _CONVOLUTIONS: dict[tuple[bool, int], Callable[..., nn.Module]] = {
 
 
 def _convolution(call: Call) -> Made | None:
-    weight, has_bias = call.weight(), _has_bias(call)
-    if weight is None or has_bias is None or not _computed(call):
+    weight, biased, given = call.weight(), has_bias(call), call.computed("input")
+    if weight is None or biased is None or given is None:
         return None
     turned = "transpose" in str(call.node.target)
     size, groups = tuple(weight.shape[2:]), call.value("groups")
@@ -96,57 +50,93 @@ def _convolution(call: Call) -> Made | None:
     how = {name: sides(name) for name in names}
     channels = (weight.shape[0], weight.shape[1] * groups)
     made = _CONVOLUTIONS[turned, len(size)]
-    layer = made(*(channels if turned else channels[::-1]), size, groups=groups, bias=has_bias, device="meta", **how)
-    return _with(layer, weight, call, 0, (turned, groups, *how.items()))
+    layer = made(*(channels if turned else channels[::-1]), size, groups=groups, bias=biased, device="meta", **how)
+    return Made(filled(layer, weight=weight, bias=call.weight("bias")), given, (turned, groups, *how.items()))
 
 
-_BATCH_NORMS: dict[int, type[nn.modules.batchnorm._BatchNorm]] = {
+_Norm = nn.modules.batchnorm._NormBase
+_BATCH_NORMS: dict[int, type[_Norm]] = {
     2: nn.BatchNorm1d,
     3: nn.BatchNorm1d,
     4: nn.BatchNorm2d,
     5: nn.BatchNorm3d,
 }
+_INSTANCE_NORMS: dict[int, type[_Norm]] = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
 
 
 def _batch_norm(call: Call) -> Made | None:
+    return _norm(call, _BATCH_NORMS)
+
+
+def _instance_norm(call: Call) -> Made | None:
+    return _norm(call, _INSTANCE_NORMS)
+
+
+def _norm(call: Call, kinds: dict[int, type[_Norm]]) -> Made | None:
+    """A norm over samples or places, with statistics of its own or without."""
+    kind, given = kinds.get(call.node.meta["val"].ndim), call.computed("input")
     mean, variance = call.value("running_mean"), call.value("running_var")
-    shape = call.node.meta["val"].shape
-    if not isinstance(mean, Tensor) or not isinstance(variance, Tensor) or len(shape) not in _BATCH_NORMS:
-        return None
     weight, bias = call.value("weight"), call.value("bias")
-    if (weight is None) != (bias is None) or not isinstance(weight, nn.Parameter | None):
+    width = next((tensor.shape[0] for tensor in (weight, mean) if isinstance(tensor, Tensor)), None)
+    if kind is None or given is None or width is None:
+        return None
+    if (
+        type(weight) is not type(bias)
+        or not isinstance(weight, nn.Parameter | None)
+        or type(mean) is not type(variance)
+    ):
         return None
     # Without a momentum, statistics are averages over all batches, and a program says 0.
     how = {"eps": call.value("eps"), "momentum": call.value("momentum") or None}
-    layer = _BATCH_NORMS[len(shape)](mean.shape[0], affine=weight is not None, **how)
-    layer.running_mean, layer.running_var = mean, variance
-    return _with(layer, weight, call, 0, ("batch", *how.items()))
+    layer = kind(width, affine=weight is not None, track_running_stats=mean is not None, **how)
+    filled(layer, running_mean=mean, running_var=variance, weight=weight, bias=bias)
+    return Made(layer, given, (kind, mean is not None, *how.items()))
 
 
 def _layer_norm(call: Call) -> Made | None:
-    weight = call.weight()
-    if weight is None or not _computed(call):
+    weight, biased, given = call.weight(), has_bias(call), call.computed("input")
+    if weight is None or biased is None or given is None:
         return None
-    how = {"eps": call.value("eps"), "bias": _has_bias(call) is not False}
-    shape = tuple(call.value("normalized_shape"))
-    return _with(nn.LayerNorm(shape, device="meta", **how), weight, call, 0, ("layer", shape, *how.items()))
+    layer = nn.LayerNorm(tuple(weight.shape), call.value("eps"), bias=biased, device="meta")
+    return Made(filled(layer, weight=weight, bias=call.weight("bias")), given, ("layer", call.value("eps")))
+
+
+def _rms_norm(call: Call) -> Made | None:
+    weight, given = call.weight(), call.computed("input")
+    if weight is None or given is None:
+        return None
+    layer = nn.RMSNorm(tuple(weight.shape), call.value("eps"), device="meta")
+    return Made(filled(layer, weight=weight), given, ("rms", call.value("eps")))
 
 
 def _group_norm(call: Call) -> Made | None:
-    weight = call.weight()
-    if weight is None or not _has_bias(call) or not _computed(call):
+    weight, given = call.weight(), call.computed("input")
+    if weight is None or not has_bias(call) or given is None:
         return None
     groups, eps = call.value("num_groups"), call.value("eps")
-    return _with(nn.GroupNorm(groups, weight.shape[0], eps, device="meta"), weight, call, 0, ("group", groups, eps))
+    layer = nn.GroupNorm(groups, weight.shape[0], eps, device="meta")
+    return Made(filled(layer, weight=weight, bias=call.weight("bias")), given, ("group", groups, eps))
 
 
 def _embedding(call: Call) -> Made | None:
-    weight = call.weight()
-    if weight is None or not _computed(call, 1) or call.value("scale_grad_by_freq") or call.value("sparse"):
+    weight, given = call.weight(), call.computed("indices")
+    if weight is None or given is None or call.value("scale_grad_by_freq") or call.value("sparse"):
         return None
     padding = call.value("padding_idx")
     layer = nn.Embedding(weight.shape[0], weight.shape[1], None if padding < 0 else padding, device="meta")
-    return _with(layer, weight, call, 1, ("embedding", padding))
+    return Made(filled(layer, weight=weight), given, ("embedding", padding))
+
+
+def _prelu(call: Call) -> Made | None:
+    weight, given = call.weight(), call.computed("self")
+    if weight is None or given is None:
+        return None
+    return Made(filled(nn.PReLU(weight.numel(), device="meta"), weight=weight), given, ("prelu",))
+
+
+def _rrelu(call: Call) -> Made | None:
+    given = call.computed("self")
+    return None if given is None else Made(nn.RReLU(call.value("lower"), call.value("upper")), given)
 
 
 _DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
@@ -157,26 +147,16 @@ _DROPOUTS: dict[str, Callable[[float], nn.Module]] = {
 
 
 def _dropout(call: Call) -> Made | None:
-    kind = str(call.node.target).split(".")[1].removesuffix("_")
-    return Made(_DROPOUTS[kind](call.value("p")), 0, ()) if _computed(call) else None
+    kind, given = str(call.node.target).split(".")[1].removesuffix("_"), call.computed(call.first)
+    return None if given is None else Made(_DROPOUTS[kind](call.value("p")), given)
 
 
 _CHANNELS: dict[int, Callable[[float], nn.Module]] = {3: nn.Dropout1d, 4: nn.Dropout2d, 5: nn.Dropout3d}
 
 
 def _feature_dropout(call: Call) -> Made | None:
-    kind = _CHANNELS.get(len(call.node.meta["val"].shape))
-    return Made(kind(call.value("p")), 0, ()) if kind is not None and _computed(call) else None
-
-
-def _with(layer: nn.Module, weight: nn.Parameter | None, call: Call, argument: int, key: tuple[Any, ...]) -> Made:
-    """Give a layer its weights."""
-    if weight is not None:
-        layer.weight = weight
-        bias = call.value("bias") if argument == 0 else None
-        if isinstance(bias, nn.Parameter):
-            layer.bias = bias
-    return Made(layer, argument, key)
+    kind, given = _CHANNELS.get(call.node.meta["val"].ndim), call.computed(call.first)
+    return None if kind is None or given is None else Made(kind(call.value("p")), given)
 
 
 MAKERS: dict[Any, Callable[[Call], Made | None]] = {
@@ -191,9 +171,14 @@ MAKERS: dict[Any, Callable[[Call], Made | None]] = {
     _OPS.conv_transpose2d.input: _convolution,
     _OPS.conv_transpose3d.input: _convolution,
     _OPS.batch_norm.default: _batch_norm,
+    _OPS.instance_norm.default: _instance_norm,
     _OPS.layer_norm.default: _layer_norm,
     _OPS.group_norm.default: _group_norm,
+    _OPS.rms_norm.default: _rms_norm,
     _OPS.embedding.default: _embedding,
+    _OPS.prelu.default: _prelu,
+    _OPS.rrelu.default: _rrelu,
+    _OPS.rrelu_.default: _rrelu,
     _OPS.dropout.default: _dropout,
     _OPS.dropout_.default: _dropout,
     _OPS.alpha_dropout.default: _dropout,
@@ -202,6 +187,7 @@ MAKERS: dict[Any, Callable[[Call], Made | None]] = {
     _OPS.feature_alpha_dropout_.default: _dropout,
     _OPS.feature_dropout.default: _feature_dropout,
     _OPS.feature_dropout_.default: _feature_dropout,
+    **WIDE,
 }
 """By operation: what makes the layer of a call; None if its weights are no plain parameters."""
 

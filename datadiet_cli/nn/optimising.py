@@ -9,6 +9,7 @@ from torch import nn
 
 from datadiet_cli.nn.batches import steps_of
 from datadiet_cli.nn.predicting import autocast
+from datadiet_cli.nn.pruning.guides import GroupLasso, Guides, Held, Teacher
 from datadiet_cli.nn.recipe import Recipe
 
 _WARM = 0.05
@@ -70,6 +71,32 @@ def losses_of(outputs: torch.Tensor, target: torch.Tensor, scale: torch.Tensor |
     return nn.functional.cross_entropy(outputs.to(torch.float32), target, reduction="none")
 
 
+def distilled(
+    losses: torch.Tensor, outputs: torch.Tensor, answers: torch.Tensor, teacher: Teacher, scale: torch.Tensor | float
+) -> torch.Tensor:
+    """The loss of each sample that has labels and a teacher.
+
+    Args:
+        losses: (m,) to the labels, by `losses_of`.
+        outputs: of the model that learns, as for `losses_of`.
+        answers: the teacher's to the same batch, of the same shape.
+        teacher: how much they count, and at which temperature T.
+        scale: of a numeric target.
+
+    Returns:
+        (m,) float32: of classes, (1 - share) * losses + share * T^2 * KL(teacher || model); of numbers, the squared
+        error to the teacher's in the place of the divergence.
+    """
+    if outputs.shape[1] == 1:
+        apart = losses_of(outputs, answers[:, 0].to(torch.float32), scale)
+    else:
+        mine, taught = (
+            torch.log_softmax(logits.to(torch.float32) / teacher.temperature, 1) for logits in (outputs, answers)
+        )
+        apart = nn.functional.kl_div(mine, taught, reduction="none", log_target=True).sum(1) * teacher.temperature**2
+    return (1 - teacher.share) * losses + teacher.share * apart
+
+
 def quality_of(outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """How many samples are right, or the sum of the absolute errors of numbers, in their unit. As for `losses_of`."""
     if target.is_floating_point():
@@ -96,19 +123,31 @@ class Stepper:
         steps: in all, for the schedule.
         device: that everything is on.
         scale: of a numeric target.
+        guides: what it is held to; the teacher is on the device and in eval mode.
 
     Raises:
-        ValueError: nothing of the model can learn, or it has no head to be the only one that does.
+        ValueError: nothing of the model, or of the units of a penalty, can learn, or it has no head to be the only one
+            that does.
     """
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, steps: int, device: torch.device, scale: torch.Tensor | float = 1.0
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        steps: int,
+        device: torch.device,
+        scale: torch.Tensor | float = 1.0,
+        guides: Guides | None = None,
     ) -> None:
+        guides = guides or Guides()
         self.model, self.recipe, self.scale = model, recipe, scale
         self._steps, self._device = steps, device
         learning = head_of(model) if recipe.freeze else model
         self._weights, others = _parameters(learning)
         self._scales = _scales(learning)
+        self._teacher = guides.teacher
+        self._lasso = None if guides.penalty is None else GroupLasso(model, guides.penalty)
+        self.held = Held(model, guides.masks or {})
         groups = [
             {"params": self._weights, "weight_decay": recipe.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -141,7 +180,8 @@ class Stepper:
                 that leaves some out has fewer of; None: all alike. Penalties do not count by them.
 
         Returns:
-            The outputs (m, K) before the step, and the samples' losses (m,) without weights and penalties.
+            The outputs (m, K) before the step, and the samples' losses (m,) to their labels, without weights, penalties
+            and what a teacher says.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate * rate(number, self._steps)
@@ -149,11 +189,24 @@ class Stepper:
             outputs = self.model(*inputs)
         losses = losses_of(outputs, target, self.scale)
         self.optimiser.zero_grad(set_to_none=True)
-        (losses if weights is None else losses * weights).mean().backward()  # type: ignore[no-untyped-call]
+        whole = self._taught(inputs, outputs, losses)
+        (whole if weights is None else whole * weights).mean().backward()  # type: ignore[no-untyped-call]
         _penalise(self._weights, self.recipe.l1)
         _penalise(self._scales, self.recipe.slim)
+        if self._lasso is not None:
+            self._lasso.add()
+        self.held.before()
         self.optimiser.step()
+        self.held.after()
         return outputs.detach(), losses.detach()
+
+    def _taught(self, inputs: Sequence[torch.Tensor], outputs: torch.Tensor, losses: torch.Tensor) -> torch.Tensor:
+        """The losses, with a teacher those to what it says too."""
+        if self._teacher is None:
+            return losses
+        with torch.no_grad(), autocast(self._device, self.recipe.precision):
+            answers = self._teacher.model(*inputs)
+        return distilled(losses, outputs, answers, self._teacher, self.scale)
 
     def state(self) -> dict[str, torch.Tensor]:
         """What the optimiser holds, by number of the parameter and name: ``3/momentum_buffer``."""

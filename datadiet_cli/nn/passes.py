@@ -15,6 +15,7 @@ from datadiet_cli.nn.device import to_device
 from datadiet_cli.nn.dynamic.turns import Pass, Turns
 from datadiet_cli.nn.optimising import Stepper, losses_of, plan, quality_of, rate, scale_of
 from datadiet_cli.nn.predicting import outputs
+from datadiet_cli.nn.pruning.guides import Guides
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.recorder import Recorder, watching
 
@@ -57,7 +58,7 @@ class Run:
     """A training under way; see `training.fit` for what it is given.
 
     Raises:
-        ValueError: a target is not of the model's classes, or nothing of the model can learn.
+        ValueError: a target is not of the model's classes, the teacher does not fit, or nothing of the model can learn.
     """
 
     def __init__(
@@ -71,24 +72,28 @@ class Run:
         recorder: Recorder | None,
         weights: torch.Tensor | None,
         observed: Samples | None = None,
+        guides: Guides | None = None,
     ) -> None:
         self.done = Done()
         self.plan = plan(recipe, len(samples))
         self._model, self._samples, self._recipe, self._seed = model, samples, recipe, seed
         self._device, self._validation, self._recorder = device, validation, recorder
         self._observed = samples if observed is None else observed
-        self._key = training_key(model, samples, recipe, seed, device, weights, observed)
+        self._key = training_key(model, samples, recipe, seed, device, weights, observed, guides)
         self._quality = "error" if samples.regression else "accuracy"
-        self._shared = draws_from_shared(model)
-        model.to(device)
-        self._check_target(samples)
+        teachers = [] if guides is None or guides.teacher is None else [guides.teacher.model]
+        self._shared = any(draws_from_shared(own) for own in (model, *teachers))
+        for own in (model, *teachers):
+            own.to(device)
+        self._check_target(samples, *teachers)
         for others in (validation, observed):
             if others is not None:
                 self._check_target(others)
         self._images_last = _wants_channels_last(model, samples)
         if self._images_last:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._stepper = Stepper(model, recipe, self.plan.steps, device, scale_of(model, samples.target))
+            for own in (model, *teachers):
+                own.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._stepper = Stepper(model, recipe, self.plan.steps, device, scale_of(model, samples.target), guides)
         self._source = Source(samples, device)
         counts = None if weights is None else to_device((weights,), device)[0]
         self._turns = Turns(samples, recipe, self.plan, seed, device, counts)
@@ -157,9 +162,14 @@ class Run:
         done.history.append(entry)
 
     def finish(self) -> None:
-        """Go back to the best weights if that is asked for, and end the record."""
+        """Go back to the best weights if that is asked for, and end the record.
+
+        Raises:
+            ValueError: weights that were masked are not zero.
+        """
         if self._recipe.patience is not None and self._best:
             self._model.load_state_dict(self._best)
+        self._stepper.held.check()
         if self._recorder is not None:
             self._recorder.finish(self.done.whole)
 
@@ -213,10 +223,14 @@ class Run:
             if self._recipe.patience is not None:
                 self._best = {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
 
-    def _check_target(self, samples: Samples) -> None:
+    def _check_target(self, samples: Samples, *teachers: nn.Module) -> None:
         blank = [tensor.new_zeros((1, *tensor.shape[1:])) for tensor in samples.inputs]
-        _, out = next(outputs(self._model.eval(), blank, self._device, 1, "float32"))
-        shape = tuple(out.shape)
+        shape, *others = (
+            tuple(next(outputs(own.eval(), blank, self._device, 1, "float32"))[1].shape)
+            for own in (self._model, *teachers)
+        )
+        if any(other != shape for other in others):
+            raise ValueError(f"the teacher gives {others[0]} for one sample, and the model {shape}; they must be alike")
         if samples.regression:
             if shape != (1, 1):
                 raise ValueError(f"the target is a number, and the model gives {shape} for one sample, not (1, 1)")

@@ -4,6 +4,7 @@
 operations that stem from a layer become that layer again, under the name that it had; all others stay as they are.
 """
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +15,18 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from datadiet_cli.nn import layers
+from datadiet_cli.nn.layers_call import Call, Made
 from datadiet_cli.nn.spec import Field
 
 _OPS = torch.ops.aten
 _DROPPED = frozenset({_OPS._assert_tensor_metadata.default})
 """They fix the device for good, and compute nothing."""
+_MADE = frozenset({_OPS.zeros.default, _OPS.sym_size.int})
 _PLAIN = frozenset(
     "add add_ sub sub_ mul mul_ div div_ cat stack expand expand_as repeat reshape view unsqueeze squeeze slice select "
-    "matmul mm bmm where clamp exp sigmoid tanh softplus to _to_copy clone alias detach contiguous".split()
+    "matmul mm bmm where clamp exp sigmoid tanh softplus to _to_copy clone alias detach contiguous "
+    "split split_with_sizes chunk unbind unflatten index_select pow sqrt rsqrt abs neg mean sum linalg_vector_norm "
+    "_weight_norm linear bilinear lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
 )
 """Operations that do the same to a parameter in training as in evaluation."""
 
@@ -29,10 +34,15 @@ _PLAIN = frozenset(
 def rehydrate(program: ExportedProgram) -> fx.GraphModule:
     """Make a network of real layers out of an exported program.
 
-    Linear layers, convolutions (transposed ones too), batch, layer and group norms, embeddings and dropout become the
-    modules of `torch.nn`; a weight shared by two layers stays shared. Names of weights are the original ones wherever a
-    layer has them as ``NAME.weight`` and ``NAME.bias``. Parameters that are only added, multiplied and the like stay
-    parameters. What is not used is left out.
+    Linear layers, convolutions (transposed ones too), norms, embeddings, recurrent networks, activations that learn and
+    dropout become the modules of `torch.nn`; a weight shared by two layers stays shared. Names of weights are the
+    original ones wherever a layer has them as `torch.nn` names them; the packed in-projection of an attention becomes a
+    `layers_wide.Packed` with the names that it had. Parameters that are only added, multiplied, projected by and the
+    like stay parameters. What is not used is left out.
+
+    All sizes are those of the tensors, so a program whose weights were cut is taken as well. Dropout within an
+    attention is restored from a program that was exported in training mode; in evaluation mode torch writes a share of
+    0, and nothing is there to be restored.
 
     Args:
         program: with tensors as positional arguments and a single tensor as result. It is not changed.
@@ -100,6 +110,7 @@ class _Builder:
                 self._output(node)
             elif node.op != "placeholder":
                 raise ValueError(f"the network has control flow ({node.name}), which cannot be turned into layers")
+        self._sweep()
         self.graph.lint()
         network = fx.GraphModule(self.root, self.graph)
         network.meta["inputs"] = inputs
@@ -136,7 +147,7 @@ class _Builder:
         return copies[id(old)]
 
     def _call(self, node: fx.Node) -> None:
-        if node.target in _DROPPED or self._counts(node):
+        if node in self.new or node.target in _DROPPED or self._counts(node):
             return
         maker = layers.MAKERS.get(node.target)
         if maker is not None and self._layer(node, maker):
@@ -159,37 +170,52 @@ class _Builder:
         sources = node.all_input_nodes
         return len(sources) == 1 and self.names.get(sources[0], "").endswith("num_batches_tracked")
 
-    def _layer(self, node: fx.Node, maker: Callable[..., layers.Made | None]) -> bool:
+    def _layer(self, node: fx.Node, maker: Callable[[Call], Made | None]) -> bool:
         """Write an operation as a layer, if its weights are plain parameters."""
-        values = [self.tensors[self.names[a]] if isinstance(a, fx.Node) and a in self.names else a for a in node.args]
-        made = maker(layers.Call(node, tuple(values)))
+        tensors = [source for source in node.all_input_nodes if source in self.names]
+        values = fx.map_arg(node.args, lambda source: self.tensors[self.names[source]] if source in tensors else source)
+        made = maker(Call(node, values, self.names))
         if made is None:
             return False
-        weight = next((self.names[a] for a in node.args if isinstance(a, fx.Node) and a in self.names), None)
+        given = _nodes(made.given)
+        weights = [source for source in tensors if source not in given]
         # Each dropout is one of its own; anything with weights is known by them and by how it is set.
-        key = (made.key, *(id(v) for v in values if isinstance(v, Tensor))) if weight is not None else (node,)
+        key = (made.key, *(id(self.tensors[self.names[source]]) for source in weights)) if weights else (node,)
         if key not in self.made:
-            self.made[key] = self._put(made.module, weight, node)
-        given = node.args[made.argument]
-        assert isinstance(given, fx.Node)  # noqa: S101 - makers see to it
-        self.new[node] = self.graph.call_module(self.made[key], (self.new[given],))
+            if made.at is not None and self._taken(made.at):
+                return False
+            owner = made.owner or (weights[0] if weights else None)
+            self.made[key] = self._put(made, None if owner is None else self.names[owner], node)
+        for source in given:
+            if source in self.names:
+                self._lift(source, None)
+        called = self.graph.call_module(self.made[key], fx.map_arg(made.given, lambda source: self.new[source]))
+        self._results(node, called, made)
         return True
 
-    def _put(self, module: nn.Module, weight: str | None, node: fx.Node) -> str:
+    def _results(self, node: fx.Node, called: fx.Node, made: Made) -> None:
+        """Say what stands for an operation's result, or for each of them."""
+        if made.results is None:
+            self.new[node] = called
+            return
+        for user in node.users:
+            part = called
+            for i in made.results[user.args[1]]:  # type: ignore[index]
+                part = self.graph.call_function(operator.getitem, (part, i))
+            self.new[user] = part
+
+    def _put(self, made: Made, weight: str | None, node: fx.Node) -> str:
         """Register a layer under the name it had."""
         path, _, last = (weight or node.name).rpartition(".")
-        if weight is not None and last not in (
-            "weight",
-            "running_mean",
-        ):  # as "in_proj_weight", beside layers of their own
-            path = f"{path}.{last.removesuffix('_weight')}".removeprefix(".")
-        path = self._said(node, weight) or path or (node.name if weight is None else "layer")
+        if weight is not None and made.owner is None and last not in ("weight", "running_mean"):
+            path = f"{path}.{last.removesuffix('_weight')}".removeprefix(".")  # beside layers of their own
+        path = made.at or self._said(node, weight) or path or (node.name if weight is None else "layer")
         while self._taken(path):
             path += "_again"
         counter = self.tensors.get(f"{path}.num_batches_tracked")
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and counter is not None:
-            module.num_batches_tracked = counter
-        self._parent(path).add_module(path.rpartition(".")[2], module)
+        if isinstance(made.module, nn.modules.batchnorm._NormBase) and counter is not None:
+            made.module.num_batches_tracked = counter
+        self._parent(path).add_module(path.rpartition(".")[2], made.module)
         return path
 
     def _said(self, node: fx.Node, weight: str | None) -> str | None:
@@ -220,15 +246,15 @@ class _Builder:
             here = here.get_submodule(step)
         return here
 
-    def _lift(self, source: fx.Node, user: fx.Node) -> None:
-        """Register a tensor that an operation takes as it is, if it may."""
+    def _lift(self, source: fx.Node, user: fx.Node | None) -> None:
+        """Register a tensor that an operation takes as it is, if it may; a layer always may."""
         name = self.names[source]
         tensor = self.tensors[name]
-        plain = isinstance(user.target, torch._ops.OpOverload) and user.target._opname in _PLAIN
+        plain = user is None or (isinstance(user.target, torch._ops.OpOverload) and user.target._opname in _PLAIN)
         if isinstance(tensor, nn.Parameter) and not plain:
             raise ValueError(
                 f"the weight {name} is used by {_name_of(user)}, which cannot be turned into a layer; export the "
-                "network with torch.export.export, and save it without run_decompositions"
+                "network with torch.export.export, save it without run_decompositions, and use layers of torch.nn"
             )
         if source in self.new:
             return
@@ -245,11 +271,18 @@ class _Builder:
     def _refuse_modes(self, node: fx.Node) -> None:
         """Refuse what would go on as in evaluation when the network is trained."""
         if isinstance(node.target, torch._ops.OpOverload):
-            if node.target._opname in layers.MODAL:
+            stateless = node.target is _OPS.instance_norm.default and node.args[3] is None
+            if node.target._opname in layers.MODAL and not stateless:
                 raise ValueError(f"the network has {_name_of(node)}, which cannot be turned into a layer")
             tracked = [a for a in node.all_input_nodes if isinstance(self.tensors.get(self.names.get(a, "")), Tensor)]
             if tracked and node.target._schema.is_mutable and node.args and node.args[0] in tracked:
                 raise ValueError(f"the network changes {self.names[tracked[0]]} when it runs, which cannot be turned")
+
+    def _sweep(self) -> None:
+        """Take out zeros that were made for a recurrent network alone, with their sizes."""
+        for node in reversed(self.graph.nodes):
+            if node.target in _MADE and not node.users:
+                self.graph.erase_node(node)
 
     def _output(self, node: fx.Node) -> None:
         kept = set(self.program.graph_signature.user_outputs)
@@ -260,5 +293,12 @@ class _Builder:
         self.graph.output(self.new[found[0]])
 
 
-def _name_of(node: fx.Node) -> str:
-    return str(node.target).removesuffix(".default")
+def _nodes(given: Any) -> list[fx.Node]:
+    """All nodes among what a layer is called with."""
+    found: list[fx.Node] = []
+    fx.map_arg(given, found.append)
+    return found
+
+
+def _name_of(node: fx.Node | None) -> str:
+    return "" if node is None else str(node.target).removesuffix(".default")

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +15,12 @@ from datadiet_cli.nn.device import computing, memory_in_words
 from datadiet_cli.nn.models.parts import seeded
 from datadiet_cli.nn.optimising import head_of
 from datadiet_cli.nn.passes import History, Run, draws_from_shared
+from datadiet_cli.nn.pruning.base import Masks
+from datadiet_cli.nn.pruning.guides import Guides, Penalty, Teacher
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.recorder import Recorder
+
+__all__ = ["Fitted", "Penalty", "Teacher", "fit", "frozen"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,9 @@ def fit(
     progress: Callable[[int, int], None] = lambda epoch, epochs: None,
     weights: torch.Tensor | None = None,
     observed: Samples | None = None,
+    masks: Masks | None = None,
+    teacher: Teacher | None = None,
+    penalty: Penalty | None = None,
 ) -> Fitted:
     """Train a model by cross-entropy on classes, or by squared errors in units of its `target_scale` on numbers.
 
@@ -86,6 +93,11 @@ def fit(
         weights: (n,) numbers from 0 on: what each sample counts in the loss; scaled to a mean of 1.
         observed: samples that the recorder, which must be by ``epoch``, looks at instead of those learned from, such as
             the ones of the fold that was held out. Their rows of the record are told by their own `Samples.index`.
+        masks: by name of a parameter: which of its weights stay. The others are set to zero before the first step, and
+            are zero after each, whatever momentum, weight decay or a penalty would make of them.
+        teacher: a model to learn from as well as from the labels; it comes to the device and back, and into eval mode.
+            The losses of the history, the record and the validation are those to the labels alone.
+        penalty: that draws whole units to zero. `Recipe.l1`, `Recipe.slim` and `Recipe.weight_decay` are other ones.
 
     Returns:
         The model and how it went.
@@ -93,20 +105,24 @@ def fit(
     Raises:
         ValueError: there are fewer than 2 samples, no validation samples or none to observe, or samples to observe
             without a recorder by ``epoch``; a target is not of the model's classes, or not finite; an augmentation or
-            `patience` has nothing to work on; the weights are negative or all 0; or the training diverged.
+            `patience` has nothing to work on; the weights are negative or all 0; masks, teacher or penalty are not of
+            this model; the training diverged; or the model itself changes weights that were masked.
         DatadietError: there is not enough memory.
     """
     _check(samples, recipe, seed, validation)
     _check_observed(samples, observed, recorder)
+    guides = Guides(masks, teacher, penalty)
+    guides.check(model)
     counts = None if weights is None else _scaled(weights, len(samples))
+    networks = [model] if teacher is None else [model, teacher.model]
     with (
         memory_in_words("there is not enough memory to train; lower --batch-size, or take a smaller model"),
         computing(device, recipe.threads),
-        _own_stream(model, device),
+        _own_stream(networks, device),
         frozen(model, recipe),
     ):
         try:
-            run = Run(model, samples, recipe, seed, device, validation, recorder, counts, observed)
+            run = Run(model, samples, recipe, seed, device, validation, recorder, counts, observed, guides)
             resumed = run.resume(checkpoint)
             saved = time.monotonic()
             while not run.over:
@@ -117,8 +133,9 @@ def fit(
                 progress(run.done.epoch, run.plan.passes)
             run.finish()
         finally:
-            model.to("cpu").eval()
-            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            for network in networks:
+                network.to("cpu").eval()
+                network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     done = run.done
     best = done.best_epoch if recipe.patience is not None else done.epoch
     return Fitted(model, done.history, done.epoch, best, done.seen, done.steps, done.seconds, resumed)
@@ -182,9 +199,9 @@ def frozen(model: nn.Module, recipe: Recipe) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _own_stream(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Keep torch's own stream of chance for one training, if its model may draw from that; leave it as it was."""
-    if not draws_from_shared(model):
+def _own_stream(networks: Sequence[nn.Module], device: torch.device) -> Iterator[None]:
+    """Keep torch's own stream of chance for one training, if its networks may draw from that; leave it as it was."""
+    if not any(draws_from_shared(network) for network in networks):
         yield
         return
     # Nobody builds or trains with the same stream meanwhile.

@@ -33,6 +33,9 @@ ARTEFACTS = (
     ".transform.json",
     ".transform.safetensors",
     ".model",
+    ".pruned",
+    ".layers.csv",
+    ".sensitivity.csv",
 )
 """Ends of the names of files and folders that steps may want beside OUTPUT."""
 PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")

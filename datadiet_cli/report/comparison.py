@@ -5,7 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 LABEL, WIDTH = 16, 19
-_ORDER = ("before", "after", "random", "cost")
+_ORDER = ("before", "after", "random", "cost", "scratch")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _POINTS = (
     ("accuracy", "accuracy"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from datadiet_cli.report import pruning
 from datadiet_cli.report.bars import class_bars
 from datadiet_cli.report.choices import chosen, dynamic, trials
 from datadiet_cli.report.comparison import table
@@ -14,6 +15,7 @@ PROTOCOLS = {
     "epochs": "",
     "iterations": "as many steps as before takes: ",
     "models": "",
+    "pruning": "",
 }
 WIDTH = 92
 """Columns of a line that is broken; it stands further to the right."""
@@ -33,6 +35,8 @@ def headline(step: Mapping[str, Any], columns: Sequence[Mapping[str, Any]]) -> s
         return _judged_by(metrics)
     if step["name"] == "select-samples":
         return chosen(metrics)
+    if step["name"] == "prune-model":
+        return pruning.headline(metrics)
     if step["name"] == "apply":
         return _applied(metrics)
     if columns:
@@ -53,9 +57,9 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
         return trials(step["metrics"])
     if step["name"] == "train":
         return dynamic(step["metrics"])
-    if step["name"] != "evaluate":
+    if step["name"] not in ("evaluate", "prune-model"):
         return []
-    lines: list[str] = []
+    lines = pruning.details(step["metrics"]) if step["name"] == "prune-model" else []
     for protocol, block in step["metrics"]["protocols"].items():
         # The blank before a percent sign is none to break a line at.
         said = f"{PROTOCOLS.get(protocol, '')}{_verdict(block)}".replace(" %", "\N{NO-BREAK SPACE}%")

@@ -38,6 +38,9 @@ class Encoder(nn.Module):
     def fit(self, *samples: Tensor) -> None:
         """Learn units (means, scales, medians) from raw tensors, one per field. Some have nothing to learn."""
 
+    def start(self) -> None:
+        """Draw first weights that are not those that its layers draw for themselves. Most have none."""
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Encode raw tensors, one per field, each (n, ...), as (n, width) float32."""
         found: Tensor = super().__call__(*inputs)

@@ -51,6 +51,10 @@ class _Pictures(Encoder):
         """Learn the units of the channels."""
         self.pixels.fit(samples[0])
 
+    def start(self) -> None:
+        """Draw the first weights of the convolutions."""
+        start_convolutions(self)
+
 
 class SmallCnn(_Pictures):
     """Three convolutions of 16, 32 and 64 channels, each with batch norm and pooling; 25 thousand parameters.
@@ -63,7 +67,7 @@ class SmallCnn(_Pictures):
     def __init__(self, field: Field) -> None:
         super().__init__()
         self.layers = nn.Sequential(*_block(3, 16), *_block(16, 32), *_block(32, 64))
-        start_convolutions(self)
+        self.start()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(n, 3, size, size) uint8 to (n, 128)."""
@@ -93,7 +97,7 @@ class ResNet(_Pictures):
                 layers.append(_Residual(before, after))
                 before = after
         self.layers = nn.Sequential(*layers)
-        start_convolutions(self)
+        self.start()
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(n, 3, size, size) uint8 to (n, 64)."""

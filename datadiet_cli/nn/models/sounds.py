@@ -115,11 +115,15 @@ class Audio(Encoder):
             layers += [nn.MaxPool1d(2, ceil_mode=True)] if pool else []
             before = _CHANNELS
         self.layers = nn.Sequential(*layers)
-        start_convolutions(self)
+        self.start()
 
     def fit(self, *samples: Tensor) -> None:
         """Learn the units of the bands."""
         self.spectrum.fit(samples[0])
+
+    def start(self) -> None:
+        """Draw the first weights of the convolutions."""
+        start_convolutions(self)
 
     def forward(self, sounds: Tensor) -> Tensor:
         """(n, samples) int16 to (n, 128)."""

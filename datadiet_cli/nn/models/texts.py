@@ -8,6 +8,15 @@ from datadiet_cli.nn.spec import Field
 _WORD = 64
 
 
+class Words(nn.Embedding):
+    """An embedding of which the mean is taken, so it starts small."""
+
+    def reset_parameters(self) -> None:
+        """Draw the first weights."""
+        super().reset_parameters()
+        nn.init.normal_(self.weight, std=0.1)
+
+
 class Text(Encoder):
     """The mean of the embeddings of hashed words and pairs of words, and a hidden layer.
 
@@ -22,8 +31,7 @@ class Text(Encoder):
 
     def __init__(self, field: Field) -> None:
         super().__init__()
-        self.words = nn.Embedding(int(field.options["buckets"]) + 1, _WORD)
-        nn.init.normal_(self.words.weight, std=0.1)
+        self.words = Words(int(field.options["buckets"]) + 1, _WORD)
         self.layers = nn.Sequential(nn.Linear(_WORD, _WORD), nn.ReLU())
 
     def forward(self, words: Tensor) -> Tensor:

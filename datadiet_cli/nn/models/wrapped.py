@@ -4,7 +4,7 @@ import copy
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from datadiet_cli.nn.models.parts import Encoder, Model, seeded
 from datadiet_cli.nn.models.pictures import Pixels
 from datadiet_cli.nn.models.sounds import LogMel
 from datadiet_cli.nn.models.tables import Numbers, Vector
+from datadiet_cli.nn.resize import resize_to
 from datadiet_cli.nn.spec import Field, Spec
 
 
@@ -24,13 +25,15 @@ class Wrapped(Encoder):
         enter: turns the raw tensor into what the network takes.
         body: the network without its last linear layer, so that it gives what that layer took.
         width: of what it gives.
+        place: the name of the layer that was taken out, where it is known; empty if it was the whole network.
     """
 
-    def __init__(self, enter: nn.Module, body: nn.Module, width: int) -> None:
+    def __init__(self, enter: nn.Module, body: nn.Module, width: int, place: str | None = None) -> None:
         super().__init__()
         self.enter = enter
         self.body = body
         self.width = width
+        self.place = place
 
     def fit(self, *samples: Tensor) -> None:
         """Learn the units of what goes in."""
@@ -51,6 +54,16 @@ class Shares(nn.Module):
         return pictures.float() / 255
 
 
+class Unscaled(nn.Module):
+    """Pictures as shares from 0 to 1, waves from -1 to 1, and all else as it is: for a network that learned so."""
+
+    def forward(self, given: Tensor) -> Tensor:
+        """Divide whole numbers of a fixed range by its end."""
+        if given.dtype == torch.uint8:
+            return given.float() / 255
+        return given.float() / 32768 if given.dtype == torch.int16 else given
+
+
 class Spectra(LogMel):
     """(n, samples) int16 to (n, 1, 40, frames), a picture of one channel."""
 
@@ -59,26 +72,39 @@ class Spectra(LogMel):
         return super().forward(sounds).unsqueeze(1)
 
 
-def from_factory(spec: Spec, seed: int) -> Model:
+def from_factory(spec: Spec, seed: int, weights: Mapping[str, Tensor] | None = None) -> Model:
     """Build a network of the user's own.
 
     It is called with ``classes``, the number of outputs, and ``options["arguments"]``, and must give a module whose
     answer is that of an `nn.Linear` with so many outputs: the last one there is. It takes one tensor, standardised:
     (n, 3, size, size) float32 for pictures, (n, d) float32 for vectors, (n, 2 d) float32 for numbers (what is missing
     comes second), (n, 1, 40, frames) float32 log-mel spectra for sounds; or (n, length) int32 for texts.
+    If ``options["raw"]`` is true, it was trained elsewhere and takes samples that nothing was learned of: pictures as
+    float32 from 0 to 1, sounds as (n, samples) float32 from -1 to 1, numbers with NaN for a missing cell.
+
+    Args:
+        spec: of model ``factory``.
+        seed: of its first weights.
+        weights: what the module shall have, by the names in its `state_dict`; its layers become as wide as they are.
 
     Raises:
-        ValueError: it cannot be imported or called, or gives something else; the message says what.
+        ValueError: it cannot be imported or called, gives something else, or the weights are those of another network;
+            the message says what.
     """
     name = spec.options.get("factory")
     if not isinstance(name, str):
         raise ValueError(f"factory is {name!r}; it must be package.module:callable")
     if len(spec.fields) != 1:
         raise ValueError(f"factory {name}: a network of your own takes one field, and these are {len(spec.fields)}")
-    enter = _enter(spec.fields[0], name)
+    enter = Unscaled() if spec.options.get("raw") is True else _enter(spec.fields[0], name)
     arguments = dict(spec.options.get("arguments", {}))
     with seeded(seed):
         network = _called(_found(name), name, {"classes": spec.outputs, **arguments})
+    if weights is not None:
+        try:
+            resize_to(network, weights)
+        except ValueError as error:
+            raise ValueError(f"factory {name}: its network and the weights do not belong together: {error}") from error
     return _wrapped(spec, enter, network, f"factory {name}", seed)
 
 
@@ -229,7 +255,7 @@ def _wrapped(spec: Spec, enter: nn.Module, network: nn.Module, who: str, seed: i
             f"{who} must give what its last linear layer ({name}) gives, (n, {spec.outputs}) logits; "
             "let it end there, without a softmax or a reshape"
         )
-    return Model(Wrapped(enter, body, head.in_features), spec, head=head, seed=seed).eval()
+    return Model(Wrapped(enter, body, head.in_features, name), spec, head=head, seed=seed).eval()
 
 
 def _without(network: nn.Module, name: str) -> nn.Module:

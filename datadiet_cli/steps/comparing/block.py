@@ -22,7 +22,13 @@ CONTROLS: Mapping[str, str] = {
 
 
 def compare(
-    arms: Sequence[Arm], truth: Truth, classes: Sequence[str], settings: "Evaluate", seed: int = 0
+    arms: Sequence[Arm],
+    truth: Truth,
+    classes: Sequence[str],
+    settings: "Evaluate",
+    seed: int = 0,
+    *,
+    controls: Mapping[str, str] = CONTROLS,
 ) -> dict[str, Any]:
     """Compare ``after`` with every other arm, seed by seed and test sample by test sample.
 
@@ -32,6 +38,7 @@ def compare(
         classes: names of the classes; empty for numbers.
         settings: margin, confidence and resamplings.
         seed: of the bootstrap.
+        controls: what each control is, in words, by the name of its arm.
 
     Returns:
         JSON values, the same for the same predictions.
@@ -59,7 +66,7 @@ def compare(
         arm.name: {
             "metrics": _paired(found[arm.name][1], found["after"][1], settings.confidence),
             **_by_class(found[arm.name][0], found["after"][0]),
-            **_judged(arm.name, scores[arm.name], scores["after"], settings, unit, seed),
+            **_judged(controls.get(arm.name, arm.name), scores[arm.name], scores["after"], settings, unit, seed),
         }
         for arm in arms
         if arm.name != "after"
@@ -178,9 +185,8 @@ def _by_class(other: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _against_control(said: Verdict, name: str, unit: Unit) -> str:
+def _against_control(said: Verdict, control: str, unit: Unit) -> str:
     """Whether after is better than a control, by the two-sided interval."""
-    control = CONTROLS.get(name, name)
     ends = [_signed(end, unit).split()[0] for end in (said.lower, said.upper)]
     where = f"{_signed(said.difference, unit)}, {ends[0]} to {ends[1]}"
     how = "better than" if said.lower > 0 else "worse than" if said.upper < 0 else "not told apart from"

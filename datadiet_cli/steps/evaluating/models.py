@@ -1,16 +1,14 @@
 """Compare two models that are there: by what they say of test samples, and by what they cost."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from datadiet_cli.config.evaluate import Evaluate
+from datadiet_cli.config.evaluate import TRAINED, Evaluate
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.nn.spec import Spec
 from datadiet_cli.outcome import Outcome, Verdicts
 from datadiet_cli.steps.comparing import Arm, compare_models
 from datadiet_cli.steps.context import Context
@@ -18,8 +16,9 @@ from datadiet_cli.steps.evaluating.gating import brakes_of
 from datadiet_cli.steps.evaluating.trial import STEP
 from datadiet_cli.steps.targets import Goal, aligned, target_of
 from datadiet_cli.steps.teaching.material import Material
+from datadiet_cli.steps.teaching.opening import opened
 from datadiet_cli.steps.teaching.results import predicted
-from datadiet_cli.steps.teaching.using import Trained, shown, trained
+from datadiet_cli.steps.teaching.using import Trained, shown
 
 if TYPE_CHECKING:
     import torch
@@ -38,11 +37,10 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
         InputError: a model cannot be read, or the samples lack what it takes.
         MissingExtraError: what reads or encodes the samples is not installed.
     """
-    if settings.model == "auto":
-        raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
+    paths = _paths(settings, context)
     test = dataset if not dataset.split_names else _judged(dataset)
     goal = target_of(test, STEP, settings.task, learned=False)
-    after, before = (_opened(path, goal, settings.factory) for path in (settings.model, str(settings.against_model)))
+    after, before = (opened(path, goal, settings.factory, STEP) for path in paths)
     if set(after.spec.classes) != set(before.spec.classes):
         raise ConfigError(f"{STEP}: {settings.model} and {settings.against_model} do not predict the same classes")
     classes = after.spec.classes
@@ -79,6 +77,21 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
     )
 
 
+def _paths(settings: Evaluate, context: Context) -> tuple[str, str]:
+    """Where the model as it is and the one as it was are; in a pipeline the last one and the first one that it made.
+
+    Raises:
+        ConfigError: only one is named.
+    """
+    after, before = settings.model, str(settings.against_model)
+    if before == TRAINED and context.models:
+        before = context.models[0]
+        after = context.models[-1] if after == "auto" else after
+    if after == "auto":
+        raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
+    return after, before
+
+
 def _named(before: Trained, after: Trained) -> list[tuple[str, Trained]]:
     return [("before", before), ("after", after)]
 
@@ -87,33 +100,6 @@ def _judged(dataset: Dataset) -> Dataset:
     """The test split, or else the samples that are not for training, or else all; without their splits."""
     kept = dataset if dataset.training.all() else dataset.keep(~dataset.training)
     return replace(kept, splits=np.full(len(kept), UNKNOWN, dtype=np.int32), split_names=())
-
-
-def _opened(path: str, goal: Goal, factory: str | None) -> Trained:
-    """A model of `train`, or a .pt2 file, whose outputs then are the classes of the test samples in order.
-
-    Raises:
-        InputError: it cannot be read.
-        ConfigError: it does not predict what the labels say.
-    """
-    if os.path.isdir(path):
-        known = trained(path, factory)
-        if bool(known.spec.classes) != (goal.task == "classes"):
-            raise ConfigError(f"{STEP}: {path} does not predict what the labels of the test samples are")
-        return known
-    from datadiet_cli.nn.modelfile import load_program
-    from datadiet_cli.nn.models import from_program
-    from datadiet_cli.nn.models.wrapped import last_linear
-    from datadiet_cli.nn.rehydrate import program_field
-
-    program = load_program(path)
-    spec = Spec("program", (program_field(program),), goal.classes, {}, goal.label)
-    found = last_linear(program)
-    if found is None or found[1].out_features != spec.outputs:
-        raise ConfigError(
-            f"{STEP}: {path} does not give {spec.outputs} outputs, one for each class of the test samples"
-        )
-    return Trained(from_program(spec, program), spec, None)
 
 
 def _renumbered(goal: Goal, classes: Sequence[str]) -> Goal:

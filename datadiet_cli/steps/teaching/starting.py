@@ -8,6 +8,8 @@ from datadiet_cli.nn.spec import Field, Spec
 from datadiet_cli.steps.teaching.using import described, trained
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from datadiet_cli.nn.batches import Samples
     from datadiet_cli.nn.models.parts import Model
 
@@ -45,6 +47,8 @@ def model_of(path: str, factory: str | None) -> tuple[str, dict[str, object]]:
 def started(path: str, spec: Spec, samples: "Samples", seed: int, factory: str | None) -> "Model":
     """A model with what another one learned before; with a head of its own if it predicts something else.
 
+    Where the other one was pruned, it is as narrow.
+
     Args:
         path: of the other model.
         spec: of the new one.
@@ -59,6 +63,7 @@ def started(path: str, spec: Spec, samples: "Samples", seed: int, factory: str |
     from datadiet_cli.nn.modelfile import BACKBONE, load_program
     from datadiet_cli.nn.models import build, from_program
     from datadiet_cli.nn.models.wrapped import from_backbone
+    from datadiet_cli.nn.resize import resize_to
 
     if not os.path.isdir(path):
         return from_program(spec, load_program(path), seed)
@@ -70,5 +75,19 @@ def started(path: str, spec: Spec, samples: "Samples", seed: int, factory: str |
     weights = old.model.state_dict()
     if old.spec.classes != spec.classes or not spec.classes:
         weights = {name: value for name, value in weights.items() if not name.startswith(OF_THE_LABEL)}
-    model.load_state_dict(weights, strict=False)
+        _narrow_head(model, old.model, seed)
+    resize_to(model, {**model.state_dict(), **{name: weights[name] for name in model.state_dict() if name in weights}})
+    model.encoder.width = model.head.in_features
     return model
+
+
+def _narrow_head(model: "Model", old: "nn.Module", seed: int) -> None:
+    """Give a model a new head as wide as what a pruned one has before it."""
+    from torch import nn
+
+    from datadiet_cli.nn.models.parts import seeded
+
+    before = old.get_submodule("head")
+    if isinstance(before, nn.Linear) and before.in_features != model.head.in_features:
+        with seeded(seed):
+            model.head = nn.Linear(before.in_features, model.head.out_features)

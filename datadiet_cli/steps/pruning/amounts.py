@@ -1,0 +1,142 @@
+"""How much goes, where a target says what shall be left."""
+
+from collections.abc import Callable
+from typing import Any
+
+from datadiet_cli.config.base import percentage
+from datadiet_cli.config.prune_model import bytes_of as bytes_named
+from datadiet_cli.config.prune_model import share_of
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.steps.pruning.case import STEP, Case
+from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned
+
+SPARSITY = 0.5
+"""Where nothing says how much goes."""
+_FINE = 100
+"""Steps of sparsity that are searched through."""
+
+
+def target_of(case: Case) -> str:
+    """Which setting says how much goes.
+
+    Raises:
+        ConfigError: several do, or one that does not fit the structure or the schedule.
+    """
+    settings = case.settings
+    try:
+        target = settings.target
+    except ValueError as error:
+        raise ConfigError(f"{STEP}: {error}") from error
+    flag = f"--{target.replace('_', '-')}"
+    if settings.structure == "n:m" and target != "sparsity":
+        raise ConfigError(f"{STEP}: {flag}: with n:m the pattern says how much goes")
+    if settings.structure == "n:m" and settings.sparsity is not None:
+        raise ConfigError(f"{STEP}: --sparsity: with n:m the pattern says how much goes, {settings.pattern}")
+    if settings.structure == "n:m" and settings.schedule != "one-shot":
+        raise ConfigError(f"{STEP}: --schedule {settings.schedule}: n of m goes at once; take one-shot")
+    if target in ("threshold", "quantile") and settings.structure != "weights":
+        raise ConfigError(f"{STEP}: {flag} is for weights; for {settings.structure} say --sparsity or another target")
+    if target in ("threshold", "quantile") and settings.schedule != "one-shot":
+        raise ConfigError(f"{STEP}: --schedule {settings.schedule} goes by --sparsity, not by {flag}")
+    if target in ("macs", "latency") and settings.structure != "channels":
+        raise ConfigError(
+            f"{STEP}: {flag}: zeros are multiplied like all numbers, so {settings.structure} change no {target}; "
+            "take --structure channels"
+        )
+    if target == "max_accuracy_drop" and settings.schedule != "one-shot":
+        raise ConfigError(f"{STEP}: {flag} tries sparsities one by one; take --schedule one-shot")
+    return target
+
+
+def share_for(case: Case, ranking: Ranking) -> tuple[float, dict[str, Any]]:
+    """The sparsity that meets the target, and what to tell of it.
+
+    Args:
+        case: says the target, which is none of max_accuracy_drop.
+        ranking: of the model.
+
+    Raises:
+        ConfigError: all or nothing is asked for.
+        InputError: it cannot be met; the message says what can.
+    """
+    settings, target = case.settings, target_of(case)
+    if target in ("threshold", "quantile"):
+        return 0.0, {"name": target, "asked": getattr(settings, target)}
+    if target == "sparsity":
+        share = SPARSITY if settings.sparsity is None else settings.sparsity
+        if share in (0, 1):
+            what = "nothing" if share == 0 else "everything"
+            raise ConfigError(f"{STEP}: --sparsity {percentage(share)} takes {what} away; it must be between 0 and 1")
+        return share, {"name": target, "asked": share}
+    asked = _asked(case, target)
+    measure = _measure_of(case, target)
+    found: dict[int, float] = {}
+
+    def left(step: int) -> float:
+        if step not in found:
+            found[step] = measure(pruned(case, ranking, step / _FINE, check=False))
+        return found[step]
+
+    if left(0) <= asked:
+        raise ConfigError(
+            f"{STEP}: --{target} {getattr(settings, target)}: {case.named} is at {_shown(target, left(0))} as it is"
+        )
+    if left(_FINE) > asked:
+        raise InputError(
+            f"{STEP}: {case.named}: --{target} {getattr(settings, target)} cannot be reached; the nearest is "
+            f"{_shown(target, left(_FINE))}, at the largest sparsity that the limits allow"
+        )
+    low, high = 0, _FINE
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if left(middle) <= asked else (middle, high)
+    return high / _FINE, {"name": target, "asked": asked, "expected": left(high)}
+
+
+def _asked(case: Case, target: str) -> float:
+    value = getattr(case.settings, target)
+    if target == "size":
+        return float(bytes_named(value))
+    return share_of(value) if target == "latency" else float(value)
+
+
+def _shown(target: str, value: float) -> str:
+    if target == "size":
+        return f"{value:,.0f} bytes"
+    return f"{value:.2f}x" if target == "latency" else percentage(round(value, 3))
+
+
+def _measure_of(case: Case, target: str) -> Callable[[State], float]:
+    from datadiet_cli.nn.cost import bytes_of, parameters
+    from datadiet_cli.nn.cost_macs import macs
+
+    dense = case.model
+    if target == "params":
+        whole = parameters(dense).total
+        return lambda state: parameters(state.model).nonzero / whole
+    if target == "macs":
+        all_of_them = macs(dense, case.examples)
+        return lambda state: macs(state.model, case.examples) / all_of_them
+    if target == "latency":
+        return lambda state: _time(case, state)
+    packed = case.settings.structure != "channels"
+
+    def size(state: State) -> float:
+        found = bytes_of(state.model.state_dict())
+        return float(found.compressed if packed else found.raw)
+
+    return size
+
+
+def _time(case: Case, state: State) -> float:
+    """How long the smaller model takes for one sample, as a part of the time of the dense one."""
+    from datadiet_cli.nn.cost import latency
+    from datadiet_cli.nn.device import to_device
+
+    models = {"dense": case.model.to(case.device), "pruned": state.model.to(case.device)}
+    inputs = to_device(case.examples, case.device)
+    timed = latency(models, dict.fromkeys(models, inputs), batches=(1,), threads=case.settings.threads)
+    for model in models.values():
+        model.to("cpu")
+    one, other = timed["pruned"][0], timed["dense"][0]
+    return one.wall / other.wall if one.cpu is None or other.cpu is None else one.cpu / other.cpu

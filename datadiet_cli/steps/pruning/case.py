@@ -1,0 +1,264 @@
+"""What is pruned, and what it is judged by: a model, samples in its form, and the parts of them."""
+
+import fnmatch
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from datadiet_cli.config.prune_model import PruneModel
+from datadiet_cli.config.training import Training
+from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.nn.spec import Spec
+from datadiet_cli.steps.context import Context
+from datadiet_cli.steps.division import Division, divide
+from datadiet_cli.steps.targets import Goal, aligned, target_of
+from datadiet_cli.steps.teaching.material import Material, arguments_of, material_of
+from datadiet_cli.steps.teaching.opening import opened
+from datadiet_cli.steps.teaching.using import Trained, shown, trained
+
+if TYPE_CHECKING:
+    import torch
+
+    from datadiet_cli.nn.batches import Samples
+    from datadiet_cli.nn.models import Model
+    from datadiet_cli.nn.pruning.shrink import Examined
+
+STEP = "prune-model"
+HEAD = "head"
+"""The last layer of every model here."""
+_FIRST = 8
+"""Samples that a model is shown to see how it is made."""
+_OTHERS = {
+    ".pth": "a pickle", ".pt": "a pickle or TorchScript", ".pkl": "a pickle", ".pickle": "a pickle", ".bin": "a pickle",
+    ".ckpt": "a pickle", ".ts": "TorchScript", ".torchscript": "TorchScript", ".onnx": "ONNX, which cannot be trained",
+    ".h5": "of another library", ".keras": "of another library", ".tflite": "of another library",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A model to prune.
+
+    Attributes:
+        known: the dense model.
+        material: the samples in its form.
+        division: those to learn from, to choose by, and to be judged by.
+        settings: of the step.
+        context: the run.
+    """
+
+    known: Trained
+    material: Material
+    division: Division
+    settings: PruneModel
+    context: Context
+
+    @property
+    def spec(self) -> Spec:
+        """What the model takes and gives."""
+        return self.known.spec
+
+    @property
+    def model(self) -> "Model":
+        """The dense model, on the CPU, in evaluation mode."""
+        from datadiet_cli.nn.models import Model
+
+        assert isinstance(self.known.model, Model)  # noqa: S101 - whatever opens one gives such
+        return self.known.model
+
+    @cached_property
+    def device(self) -> "torch.device":
+        """Where it computes."""
+        from datadiet_cli.nn.device import device_of
+
+        return device_of(self.context.device)
+
+    @cached_property
+    def learned(self) -> "Samples":
+        """The samples that scores and fine-tuning go by."""
+        return self.material.samples(self.division.train)
+
+    @cached_property
+    def examples(self) -> "tuple[torch.Tensor, ...]":
+        """A few samples, at least two."""
+        rows = np.resize(self.division.train, max(2, min(_FIRST, len(self.division.train))))
+        return self.material.samples(rows).inputs
+
+    def examined(self, model: "Model") -> "Examined":
+        """Which units of a model, this one or what became of it, can go.
+
+        Raises:
+            InputError: none can.
+        """
+        from datadiet_cli.nn.pruning.shrink import examined
+
+        try:
+            found = examined(model, self.spec, self.examples, protected=self.protected)
+        except ValueError as error:
+            raise InputError(f"{STEP}: {self.named}: {error}") from error
+        if not found.structure.groups:
+            why = "; ".join(f"{layer}: {reason}" for layer, reason in list(found.structure.whole.items())[:3])
+            raise InputError(f"{STEP}: {self.named}: no channel of it can go ({why or 'it has no inner layer'})")
+        return found
+
+    @cached_property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the weights that may become zeros.
+
+        Raises:
+            InputError: there are none.
+        """
+        found = []
+        for name, tensor in self.model.named_parameters():
+            layer, _, last = name.rpartition(".")
+            weighs = last.startswith("weight") or last.endswith("_weight")
+            if not (tensor.dim() >= 2 and weighs) or layer in self.protected:
+                continue
+            if layer != HEAD or self.settings.prune_output:
+                found.append(name)
+        if not found:
+            raise InputError(
+                f"{STEP}: {self.named}: it has no layer to prune but the last one; --prune-output prunes that too"
+            )
+        return tuple(found)
+
+    @property
+    def named(self) -> str:
+        """The model as people know it."""
+        return self.settings.model or "the model that train made"
+
+    def signatures(self) -> dict[str, str]:
+        """Of each of `tensors`: the same for those of one form."""
+        parts = dict(self.model.named_parameters())
+        modules = dict(self.model.named_modules())
+        return {
+            name: f"{type(modules[name.rpartition('.')[0]]).__name__} {tuple(parts[name].shape)}"
+            for name in self.tensors
+        }
+
+    @cached_property
+    def protected(self) -> frozenset[str]:
+        """Names of the layers that nothing goes from."""
+        names = [name for name, _ in self.model.named_modules()]
+        found: set[str] = set()
+        for pattern in self.settings.keep_layers or ():
+            hit = {
+                name for name in names for wanted in (pattern, f"{pattern}.*") if name and fnmatch.fnmatch(name, wanted)
+            }
+            if not hit:
+                raise ConfigError(
+                    f"{STEP}: --keep-layers {pattern}: the model has no such layer; it has "
+                    f"{', '.join(name for name in names if name)[:300]}"
+                )
+            found |= hit
+        return frozenset(found)
+
+
+def case_of(dataset: Dataset, settings: PruneModel, context: Context) -> Case:
+    """Open a model, and bring samples into its form.
+
+    Raises:
+        ConfigError: settings exclude each other, or the model predicts something else than the labels.
+        InputError: the model cannot be read, or there are too few samples.
+        MissingExtraError: what reads or encodes the samples is not installed.
+    """
+    path = settings.model if settings.model is not None else _made_before(context)
+    known, material = _opened(path, dataset, settings, context)
+    division = _divided(material, settings, context)
+    if len(division.train) < 2 or not len(division.test):
+        raise InputError(
+            f"{STEP}: {dataset.source.path}: {len(division.train)} samples to learn from and {len(division.test)} to "
+            "judge by that the model has a class for; there must be two and one at least"
+        )
+    return Case(known, material, division, settings, context)
+
+
+def _made_before(context: Context) -> str:
+    if not context.models:
+        raise ConfigError(f"{STEP}: no model: name one with model:, or let train come before it in the pipeline")
+    return context.models[-1]
+
+
+def _opened(path: str, dataset: Dataset, settings: PruneModel, context: Context) -> tuple[Trained, Material]:
+    ending = os.path.splitext(path.rstrip("/"))[1].lower()
+    if os.path.isdir(path) or ending == ".pt2":
+        goal = _goal(dataset, trained(path, settings.factory).spec if os.path.isdir(path) else None)
+        known = opened(path, goal, settings.factory, STEP)
+        if goal.task == "classes":
+            goal = _numbered(goal, known.spec.classes, path, dataset)
+        return known, shown(known, dataset, context, STEP, goal)
+    if ending == ".safetensors":
+        return _with_factory(path, dataset, settings, context)
+    if not os.path.lexists(path):
+        raise InputError(f"{path}: there is no such model")
+    kind = _OTHERS.get(ending, "no model that is known here")
+    raise InputError(
+        f"{path}: is {kind}, and is not opened: a pickle runs whatever its author wrote into it. Export the network, "
+        "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2'), or save its state_dict by "
+        "safetensors.torch.save_file and name --factory package.module:callable that builds it"
+    )
+
+
+def _goal(dataset: Dataset, spec: Spec | None) -> Goal:
+    """What the labels say; of the sort that the model predicts, where it tells."""
+    if spec is None:
+        return target_of(dataset, STEP, learned=False)
+    return target_of(dataset, STEP, "classes" if spec.classes else "numbers", learned=False)
+
+
+def _numbered(goal: Goal, classes: tuple[str, ...], path: str, dataset: Dataset) -> Goal:
+    """The labels by the numbers that the model has for its classes.
+
+    Raises:
+        ConfigError: it knows none, or not all, of them.
+    """
+    values, foreign = aligned(goal, classes)
+    if foreign:
+        names = ", ".join(list(foreign)[:5])
+        raise ConfigError(
+            f"{STEP}: {dataset.source.path} has classes that {path} does not know: {names}; it knows "
+            f"{', '.join(classes[:10])}"
+        )
+    return replace(goal, values=values, classes=classes)
+
+
+def _with_factory(path: str, dataset: Dataset, settings: PruneModel, context: Context) -> tuple[Trained, Material]:
+    """A network of the user's own, with weights of its own."""
+    from datadiet_cli.nn.modelfile import from_weights
+
+    if settings.factory is None:
+        raise ConfigError(f"{STEP}: {path}: weights alone are no network; --factory package.module:callable builds it")
+    like = Training(factory=settings.factory, factory_args=settings.factory_args, image_size=settings.image_size)
+    material = material_of(dataset, like, context, STEP)
+    options = {"dropout": 0.0, "factory": settings.factory, "arguments": arguments_of(like, STEP)}
+    spec = Spec("factory", material.fields, material.goal.classes, options, material.goal.label)
+    try:
+        return Trained(from_weights(path, spec), spec, material.transform), material
+    except ValueError as error:
+        raise ConfigError(f"{STEP}: {error}") from error
+
+
+def _divided(material: Material, settings: PruneModel, context: Context) -> Division:
+    def parts(test: float | None) -> Division:
+        return divide(
+            material.dataset,
+            material.goal,
+            validation=settings.validation,
+            test=test,
+            seed=context.seed,
+            usable=material.usable & material.goal.known,
+        )
+
+    division = parts(None)
+    if len(division.test):
+        return division
+    division = parts(settings.test_share)
+    note = (
+        "there is no test split: a part of the training data is held out, which the dense model may have learned from; "
+        "what pruning costs then looks larger than it is"
+    )
+    return division._replace(notes=(*division.notes, note))

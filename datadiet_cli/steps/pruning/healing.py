@@ -1,0 +1,206 @@
+"""What heals a model that lost something: statistics of batch norms, and training."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from datadiet_cli.config.training import Training
+from datadiet_cli.errors import ConfigError
+from datadiet_cli.nn.recipe import Recipe
+from datadiet_cli.steps.pruning.case import STEP, Case
+from datadiet_cli.steps.pruning.cutting import State
+from datadiet_cli.steps.teaching.lessons import OFTEN, Place, seed_of
+from datadiet_cli.steps.teaching.recipes import recipe_of
+
+if TYPE_CHECKING:
+    from datadiet_cli.nn.batches import Samples
+    from datadiet_cli.nn.models import Model
+
+_GENTLE = 3
+"""Fine-tuning has so many times fewer passes than a training, and as much lower a rate."""
+STRENGTHS = {"l1": 2e-4, "l2": 5e-3, "group": 1e-3, "bn": 1e-3}
+"""Factors of penalties, where the settings say nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Healed:
+    """A model after training.
+
+    Attributes:
+        state: it.
+        epochs: passes.
+        samples_seen: samples that it learned from, each as often as it did.
+        seconds: by the clock.
+        loss: the mean of the validation samples' losses in the end; None without any.
+    """
+
+    state: State
+    epochs: int
+    samples_seen: int
+    seconds: float
+    loss: float | None
+
+
+class Healer:
+    """Trains models of a case, each with checkpoints of its own.
+
+    Args:
+        case: what is pruned.
+        place: where checkpoints are kept.
+    """
+
+    def __init__(self, case: Case, place: Place) -> None:
+        self._case, self._place = case, place
+        self._number = 0
+        rows = case.division.validation
+        self._validation = case.material.samples(rows) if len(rows) else None
+
+    def reestimated(self, state: State) -> State | None:
+        """A copy with new statistics of its batch norms; None if it has none, or they are to stay."""
+        from datadiet_cli.nn.pruning.recovery import reestimate
+
+        model = copy.deepcopy(state.model)
+        if not self._case.settings.recalibrate or not reestimate(model, self._case.learned, device=self._case.device):
+            return None
+        return replace(state, model=model.to("cpu").eval())
+
+    def trained(
+        self, state: State, recipe: Recipe, said: str, *, number: int = 0, teacher: bool = False, penalty: bool = False
+    ) -> Healed:
+        """Train a copy of a model; what is gone stays gone.
+
+        Args:
+            state: the model.
+            recipe: how.
+            said: for the progress bar.
+            number: of the training's seed.
+            teacher: whether it may learn from the dense model, if that was asked for.
+            penalty: whether it is drawn towards small groups.
+
+        Raises:
+            ConfigError: it diverges.
+        """
+        from datadiet_cli.nn.checkpoint import Checkpoint
+        from datadiet_cli.nn.training import fit
+
+        case = self._case
+        self._number += 1
+        room = self._place.room(f"training-{self._number}")
+        model = copy.deepcopy(state.model)
+        self._adjust(model, state)
+        tell = case.context.progress(said, recipe.epochs)
+        try:
+            done = fit(
+                model,
+                case.learned,
+                recipe,
+                seed=seed_of(case.context.seed, number),
+                device=case.device,
+                validation=self._validation,
+                masks=state.masks if state.gone else None,
+                teacher=self._teacher() if teacher else None,
+                penalty=self._penalty(state) if penalty else None,
+                checkpoint=Checkpoint(room, "prune-model"),
+                every=OFTEN,
+                progress=lambda _epoch, _epochs: tell(1),
+            )
+        except ValueError as error:
+            raise ConfigError(f"{STEP}: {said}: {error}") from error
+        loss = done.history[-1].get("validation_loss") if done.history else None
+        return Healed(replace(state, model=model), done.epochs, done.samples_seen, done.seconds, loss)
+
+    def loss(self, state: State) -> float | None:
+        """The mean loss of the validation samples."""
+        import torch
+
+        from datadiet_cli.nn.optimising import losses_of, scale_of
+        from datadiet_cli.nn.predicting import predict
+
+        if self._validation is None:
+            return None
+        said = torch.from_numpy(predict(state.model, self._validation, device=self._case.device))
+        state.model.to("cpu")
+        target: Samples = self._validation
+        return float(losses_of(said, target.target, scale_of(self._case.model, target.target)).mean())
+
+    def _adjust(self, model: "Model", state: State) -> None:
+        from datadiet_cli.nn.pruning.recovery import scale_dropout
+
+        if self._case.settings.adjust_dropout and state.gone:
+            scale_dropout(model, 1 - state.gone, dense=self._case.model)
+
+    def _teacher(self) -> Any:
+        from datadiet_cli.nn.pruning.guides import Teacher
+
+        settings = self._case.settings
+        if not settings.distil:
+            return None
+        return Teacher(copy.deepcopy(self._case.model), settings.distil, settings.temperature)
+
+    def _penalty(self, state: State) -> Any:
+        from datadiet_cli.nn.pruning.guides import Penalty
+
+        if self._case.settings.regularise != "group":
+            return None
+        groups = self._case.examined(state.model).structure.groups
+        return Penalty(groups, strength_of(self._case))
+
+
+def strength_of(case: Case) -> float:
+    """The factor of the penalty that is asked for."""
+    settings = case.settings
+    return STRENGTHS[settings.regularise] if settings.strength is None else settings.strength
+
+
+def own_recipe(case: Case) -> Recipe:
+    """How the model is trained from fresh weights."""
+    settings = case.settings
+    asked = Training(
+        batch_size=settings.batch_size,
+        optimiser=settings.optimiser,
+        precision=settings.precision,
+        threads=settings.threads,
+    )
+    return recipe_of(asked, case.spec, len(case.learned), case.context.device, STEP)
+
+
+def gentle_recipe(case: Case, rounds: int = 1) -> Recipe | None:
+    """How it is fine-tuned, in one of so many rounds; None for not at all."""
+    settings, own = case.settings, own_recipe(case)
+    if case_is_fresh(case):
+        passes = own.epochs if settings.epochs is None else settings.epochs
+        rate = own.learning_rate if settings.learning_rate is None else settings.learning_rate
+    else:
+        passes = max(1, round(own.epochs / _GENTLE)) if settings.epochs is None else settings.epochs
+        rate = own.learning_rate / _GENTLE if settings.learning_rate is None else settings.learning_rate
+    if passes == 0:
+        return None
+    return replace(own, epochs=max(1, round(passes / rounds)), learning_rate=rate, freeze=settings.freeze)
+
+
+def case_is_fresh(case: Case) -> bool:
+    """Whether weights are judged before they have learned anything."""
+    settings = case.settings
+    return settings.at == "initialisation" or (settings.at == "auto" and settings.criterion == "snip")
+
+
+def regularised(case: Case, healer: Healer, state: State) -> Healed | None:
+    """Train towards small weights, units or scales first, if that is asked for."""
+    from torch import nn
+
+    settings = case.settings
+    if settings.regularise == "none":
+        return None
+    if settings.regularise == "bn":
+        norms = nn.modules.batchnorm._BatchNorm
+        if not any(isinstance(module, norms) and module.affine for module in state.model.modules()):
+            raise ConfigError(f"{STEP}: --regularise bn: {case.named} has no batch norms; take group or l1")
+    own, strength = own_recipe(case), strength_of(case)
+    recipe = replace(own, learning_rate=own.learning_rate / _GENTLE)
+    if settings.regularise == "l1":
+        recipe = replace(recipe, l1=strength)
+    elif settings.regularise == "l2":
+        recipe = replace(recipe, weight_decay=strength)
+    elif settings.regularise == "bn":
+        recipe = replace(recipe, slim=strength)
+    return healer.trained(state, recipe, f"training with {settings.regularise}", number=1, penalty=True)

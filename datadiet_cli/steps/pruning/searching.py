@@ -1,0 +1,62 @@
+"""The most that can go without losing more than may be lost."""
+
+from typing import Any
+
+from datadiet_cli.config.base import percentage
+from datadiet_cli.outcome import Brake
+from datadiet_cli.steps.pruning.case import Case
+from datadiet_cli.steps.pruning.cutting import Ranking
+from datadiet_cli.steps.pruning.healing import Healer
+from datadiet_cli.steps.pruning.judging import judged, said_of
+from datadiet_cli.steps.pruning.schedules import Course, one_shot
+
+
+def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict[str, Any], list[Brake]]:
+    """Try the sparsities of the grid, each to its end, and take the largest whose loss is proved to be small enough.
+
+    All are tried, for how a model does on few samples does not fall evenly. They are judged by the validation samples,
+    so that the test samples, which chose nothing, have the last word.
+
+    Returns:
+        How the chosen one was pruned (where none is good enough, the one that lost least), what to tell of the target,
+        and the gate.
+    """
+    asked = case.settings.max_accuracy_drop
+    assert asked is not None  # noqa: S101 - the target of this search
+    rows = case.division.validation if len(case.division.validation) else case.division.test
+    dense = said_of(case, case.model, rows)
+    tried: list[tuple[Course, dict[str, Any]]] = []
+    for share in sorted(set(case.settings.grid)):
+        course = one_shot(case, healer, ranking, share)
+        found = judged(case, dense, said_of(case, course.final.model, rows), rows)
+        told = {
+            "share": share,
+            "difference": found.difference,
+            "loss_bound": found.loss_bound,
+            "resolution": found.resolution,
+            "passed": found.noninferior,
+        }
+        tried.append((course, told))
+    good = [one for one in tried if one[1]["passed"]]
+    course, told = good[-1] if good else min(tried, key=lambda one: one[1]["loss_bound"])
+    target = {
+        "name": "max_accuracy_drop",
+        "asked": asked,
+        "samples": len(rows),
+        "resolution": told["resolution"],
+        "reached": told["loss_bound"],
+        "tried": [one for _, one in tried],
+    }
+    limit = f"<= {percentage(asked)}"
+    return course, target, [Brake("max_accuracy_drop", limit, told["loss_bound"], passed=bool(good))]
+
+
+def unresolved(target: dict[str, Any]) -> str | None:
+    """What to say if the validation samples are too few for what was asked."""
+    if target["name"] != "max_accuracy_drop" or target["resolution"] <= target["asked"]:
+        return None
+    return (
+        f"{target['samples']:,} validation samples can prove a loss of {100 * target['resolution']:.1f} points at "
+        f"best, and {100 * target['asked']:g} were asked for; more samples, or a larger --max-accuracy-drop, allow a "
+        "proof"
+    )
