@@ -11,13 +11,15 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 MORE, RATE = 10, 0.02
+APART = 1000
+"""Added to the seed of masks: from that of the first weights they would be of one sign where a mask is."""
 _TRIES = 12
 
 
 def weights(model: nn.Module, way: str, sparsity: float, train: Part, test: Part, seed: int) -> dict[str, Any]:
     """Prune weights, and train with the masks that the peer holds."""
     places = [(layer, "weight") for layer in weights_of(model).values()]
-    torch.manual_seed(seed)
+    torch.manual_seed(APART + seed)
     if way == "magnitude, layer":
         for layer, name in places:
             prune.l1_unstructured(layer, name, sparsity)
@@ -76,7 +78,7 @@ def _pruned(
         "gradient": kinds.GroupTaylorImportance,
         "bn-scale": kinds.BNScaleImportance,
     }[criterion]()
-    torch.manual_seed(seed)
+    torch.manual_seed(APART + seed)
     model.eval()
     pruner = torch_pruning.pruner.BasePruner(
         model,

@@ -12,6 +12,7 @@ from prune_facts import print_facts
 Row = dict[str, Any]
 REFERENCE = json.loads(Path(__file__).with_name("prune_reference.json").read_text())
 STAGES = ("pruned", "re-estimated", "fine-tuned")
+MATCHED = "datadiet, with a share of which a peer comes near"
 T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 _SEEDS = 5
 """Of the independent implementation."""
@@ -24,8 +25,10 @@ def print_all(rows: Sequence[Row]) -> bool:
         return False
     count = Count()
     for net in ("cnn", "mlp"):
-        dense = spread([row["fine-tuned"] for row in rows if (row["net"], row["part"]) == (net, "dense")])
-        print(f"\n## {net}: dense networks, plainly trained and with penalties, {told(dense)}")
+        print(f"\n## {net}\n")
+        dense = [row for row in rows if (row["net"], row["part"]) == (net, "dense")]
+        for way in dict.fromkeys(row["way"] for row in dense):
+            print(f"- dense, {way}: {told(spread([row['fine-tuned'] for row in dense if row['way'] == way]))}")
         for stage in STAGES:
             if net == "cnn" or stage != "re-estimated":
                 known = REFERENCE[stage][net]
@@ -42,6 +45,7 @@ def print_all(rows: Sequence[Row]) -> bool:
         print_table(rows, f"cnn, channels, {stage}", ("cnn", "channels", stage), known, count)
     print_table(rows, "cnn, channels, share of the operations left", ("cnn", "channels", "macs"), {}, Count(), 100)
     print(f"\n{count.met} of {count.cells} cells meet the interval of the independent implementation.")
+    print("\n".join(REFERENCE["about"]))
     print_peers(rows)
     return print_facts(rows)
 
@@ -110,9 +114,9 @@ def cell(values: Sequence[float], other: Sequence[float | None] | None, count: C
 
 
 def print_peers(rows: Sequence[Row]) -> None:
-    """How many points datadiet is above peers, in the same seeds."""
-    theirs = [row for row in rows if row.get("by", "datadiet") != "datadiet"]
-    ours = {_key(row): row for row in rows if row.get("by") == "datadiet"}
+    """How many points datadiet is above peers, in the same seeds, at the same sparsity or number of operations."""
+    theirs = [row for row in rows if row.get("by", "datadiet") not in ("datadiet", MATCHED)]
+    ours = {_key(row): row for by in ("datadiet", MATCHED) for row in rows if row.get("by") == by}
     for peer in dict.fromkeys(row["by"] for row in theirs):
         own = [row for row in theirs if row["by"] == peer]
         print(f"\n### points above {peer}\n\n| | amount | pruned | re-estimated | fine-tuned | its operations |")

@@ -198,3 +198,11 @@ MODAL = frozenset(
     "rrelu_with_noise lstm gru rnn_tanh rnn_relu".split()
 )
 """Operations that do one thing in training and another in evaluation."""
+
+PLAIN = frozenset(
+    "add add_ sub sub_ mul mul_ div div_ cat stack expand expand_as repeat reshape view unsqueeze squeeze slice select "
+    "matmul mm bmm where clamp exp sigmoid tanh softplus to _to_copy clone alias detach contiguous "
+    "split split_with_sizes chunk unbind unflatten index_select pow sqrt rsqrt abs neg mean sum linalg_vector_norm "
+    "_weight_norm linear bilinear lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
+)
+"""Operations that do the same to a parameter in training as in evaluation."""

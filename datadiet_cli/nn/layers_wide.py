@@ -18,37 +18,32 @@ class Packed(nn.Module):
 
     Args:
         weight: (out, in).
-        bias: (out,).
+        bias: (out,), or None.
         names: of both.
+
+    Attributes:
+        names: of the parameters that are the weight and the bias.
     """
 
     def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, names: tuple[str, str]) -> None:
         super().__init__()
-        self._names = names
+        self.names = names
         self.register_parameter(names[0], weight)
         self.register_parameter(names[1], bias)
 
-    @property
-    def weight(self) -> nn.Parameter:
-        """The weight, whatever its name is."""
-        return self.get_parameter(self._names[0])
-
-    @property
-    def bias(self) -> nn.Parameter | None:
-        """The bias, whatever its name is."""
-        return self._parameters[self._names[1]]
-
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., in) to (..., out)."""
-        return nn.functional.linear(x, self.weight, self.bias)
+        weight, bias = (self._parameters[name] for name in self.names)
+        assert weight is not None  # noqa: S101 - for the type checker
+        return nn.functional.linear(x, weight, bias)
 
 
 def packed(call: Call, weight: nn.Parameter, given: tuple[Any, ...]) -> Made | None:
     """A linear layer under the names of its weights; None if its module has no name, or the bias is another's."""
     path, last = call.name()
     bias = call.weight("bias")
-    where, name = (path, "bias") if bias is None else call.name("bias")
-    if not path or where != path or name == last:
+    where, name = (path, last.replace("weight", "") + "bias") if bias is None else call.name("bias")
+    if not path or where != path or {name, last} & {"names", "forward"} or name == last:
         return None
     return Made(Packed(weight, bias, (last, name)), given, ("packed",), at=path)
 
@@ -105,9 +100,9 @@ def _recurrent(call: Call) -> Made | None:
     layers, both, biased = call.value("num_layers"), call.value("bidirectional"), call.value("has_biases")
     inputs, hidden = params[0].shape[1], params[1].shape[0] // gates
     if params[1].shape[1] != hidden:
+        name = f"{make.__name__} {call.names[nodes[0]].rpartition('.')[0]}"
         raise ValueError(
-            f"the network has {make.__name__} {call.names[nodes[0]].rpartition('.')[0]} with proj_size, which cannot be "
-            "turned into a layer; use one without it, and a linear layer"
+            f"the network has {name} with proj_size, which cannot be turned into a layer; take a linear layer after it"
         )
     dropout = call.value("dropout") if layers > 1 else 0.0  # where it drops nothing, and torch warns
     shape = {"num_layers": layers, "bias": biased, "bidirectional": both, "batch_first": call.value("batch_first")}
@@ -138,7 +133,7 @@ def _bag(call: Call) -> Made | None:
     weight = call.weight()
     each = call.value("per_sample_weights") is not None
     given = call.computed("indices", "offsets", *(("per_sample_weights",) if each else ()))
-    used = {user.args[1] for user in call.node.users}
+    used = {user.args[1] for user in call.node.users if user.users}
     if weight is None or given is None or call.value("sparse") or used - {0}:
         return None
     names = ("padding_idx", "scale_grad_by_freq", "include_last_offset")

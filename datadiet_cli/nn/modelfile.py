@@ -80,14 +80,15 @@ def save(
             with open(os.path.join(folder, LOADER), "w", encoding="utf-8") as file:
                 file.write(loader_of(ours, description))
         describe(folder, description)
-        differences = _compare(folder, ours, pair)
+        differences: dict[str, float] = {}
+        _compare(folder, ours, pair, differences)
         if onnx:
             from datadiet_cli.nn.onnxfile import write_onnx
 
             differences[ONNX] = write_onnx(ours, pair, os.path.join(folder, ONNX), program=program)
         if fresh:
             _reopen(folder, ours, pair, differences)
-        description |= {"largest_difference": max(differences.values()), "differences": differences}
+        description |= {"largest_difference": max(differences.values(), default=0.0), "differences": differences}
         describe(folder, description)
     except OSError as error:
         raise OutputError(f"{folder}: the model cannot be written: {error.strerror or error}") from None
@@ -101,7 +102,7 @@ def _description(
 
     from datadiet_cli.nn.resize import shapes_of
 
-    shapes = shapes_of(model)
+    shapes, place = shapes_of(model), getattr(model.encoder, "place", None)
     # A program is exported anew as wide as it is; any other model is built by its spec, as wide as that says.
     resized = spec.model != "program" and shapes_of(_built(folder, spec)) != shapes
     return {
@@ -109,6 +110,7 @@ def _description(
         "parameters": sum(value.numel() for value in model.parameters()),
         "shapes": {name: list(shape) for name, shape in shapes.items()},
         **({"resized": True} if resized else {}),
+        **({"head": place} if place is not None else {}),
         "inputs": [{"shape": ["n", *given.shape[1:]], "dtype": str(given.dtype)[6:]} for given in examples],
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "extra": dict(extra or {}),
@@ -129,6 +131,8 @@ def load(folder: str) -> "tuple[Model, Spec]":
     document = document_in(folder)
     spec = spec_in(document, folder)
     model = _built(folder, spec)
+    if spec.model == "program" and isinstance(document.get("head"), str):
+        model.encoder.place = document["head"]
     path = os.path.join(folder, WEIGHTS)
     state = _weights_in(path)
     resized = document.get("resized") is True
@@ -246,13 +250,12 @@ def _program_model(folder: str, spec: Spec) -> "Model":
     return from_backbone(spec, load_program(os.path.join(folder, BACKBONE)))
 
 
-def _compare(folder: str, model: "Model", examples: "Sequence[Tensor]") -> dict[str, float]:
-    """By file: the largest difference between what it and the model in memory answer."""
+def _compare(folder: str, model: "Model", examples: "Sequence[Tensor]", differences: dict[str, float]) -> None:
+    """Note by file the largest difference between what it and the model in memory answer."""
     import torch
 
     again, _ = load(folder)
     program = _read_program(os.path.join(folder, PROGRAM)).module()
-    differences = {WEIGHTS: 0.0, PROGRAM: 0.0}
     with torch.inference_mode():
         expected = model(*examples)
         # A batch of one goes other ways in some libraries, and a program may have lost its free size.
@@ -264,8 +267,8 @@ def _compare(folder: str, model: "Model", examples: "Sequence[Tensor]") -> dict[
                     found = reader(*given)
                 except Exception as error:
                     raise OutputError(f"{path} fails where the model in memory answers: {in_a_line(error)}") from error
-                differences[name] = max(differences[name], difference(path, found, expected[rows]))
-    return differences
+                apart = difference(path, found, expected[rows])
+                differences[name] = max(differences.get(name, 0.0), apart)
 
 
 def _reopen(folder: str, model: "Model", examples: "Sequence[Tensor]", differences: dict[str, float]) -> None:

@@ -22,13 +22,6 @@ _OPS = torch.ops.aten
 _DROPPED = frozenset({_OPS._assert_tensor_metadata.default})
 """They fix the device for good, and compute nothing."""
 _MADE = frozenset({_OPS.zeros.default, _OPS.sym_size.int})
-_PLAIN = frozenset(
-    "add add_ sub sub_ mul mul_ div div_ cat stack expand expand_as repeat reshape view unsqueeze squeeze slice select "
-    "matmul mm bmm where clamp exp sigmoid tanh softplus to _to_copy clone alias detach contiguous "
-    "split split_with_sizes chunk unbind unflatten index_select pow sqrt rsqrt abs neg mean sum linalg_vector_norm "
-    "_weight_norm linear bilinear lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
-)
-"""Operations that do the same to a parameter in training as in evaluation."""
 
 
 def rehydrate(program: ExportedProgram) -> fx.GraphModule:
@@ -200,7 +193,7 @@ class _Builder:
             return
         for user in node.users:
             part = called
-            for i in made.results[user.args[1]]:  # type: ignore[index]
+            for i in made.results.get(user.args[1], ()) if user.users else ():  # type: ignore[call-overload]
                 part = self.graph.call_function(operator.getitem, (part, i))
             self.new[user] = part
 
@@ -250,7 +243,7 @@ class _Builder:
         """Register a tensor that an operation takes as it is, if it may; a layer always may."""
         name = self.names[source]
         tensor = self.tensors[name]
-        plain = user is None or (isinstance(user.target, torch._ops.OpOverload) and user.target._opname in _PLAIN)
+        plain = user is None or (isinstance(user.target, torch._ops.OpOverload) and user.target._opname in layers.PLAIN)
         if isinstance(tensor, nn.Parameter) and not plain:
             raise ValueError(
                 f"the weight {name} is used by {_name_of(user)}, which cannot be turned into a layer; export the "

@@ -12,7 +12,7 @@ from datadiet_cli.errors import InputError
 from datadiet_cli.outcome import Brake, Outcome
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.pruning.amounts import share_for, target_of
-from datadiet_cli.steps.pruning.case import STEP, Case, case_of
+from datadiet_cli.steps.pruning.case import HEAD, STEP, Case, case_of
 from datadiet_cli.steps.pruning.cutting import Ranking, State, alike, begun, ranked
 from datadiet_cli.steps.pruning.healing import Healer, case_is_fresh, gentle_recipe, regularised
 from datadiet_cli.steps.pruning.judging import compared
@@ -180,7 +180,9 @@ def _random(case: Case, healer: Healer, ranking: Ranking, course: Course, number
 
 
 def _whole(ranking: Ranking) -> dict[str, str]:
-    return {} if ranking.known is None else dict(ranking.known.structure.whole)
+    """Layers that stay whole, but for the last one, of which that is no news."""
+    found = {} if ranking.known is None else ranking.known.structure.whole
+    return {name: why for name, why in found.items() if name != HEAD}
 
 
 def _said_of_random(block: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import runpy
 import shutil
 import warnings
 from pathlib import Path
@@ -185,11 +186,15 @@ def test_a_program_goes_on_under_a_new_head_and_comes_back_from_its_folder(tmp_p
     assert not torch.equal(model.features(pictures), kept.features(pictures))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        modelfile.save(str(tmp_path / "tuned"), model, spec, examples=[pictures[:2]])
+        modelfile.save(str(tmp_path / "tuned"), model, spec, examples=[pictures[:2]], loader=True)
     again, read = modelfile.load(str(tmp_path / "tuned"))
     assert read == spec
     torch.testing.assert_close(again(pictures), model(pictures))
     assert again.state_dict().keys() == model.state_dict().keys()
+    # Their own class takes the weights, too, whatever its head was.
+    theirs = runpy.run_path(str(tmp_path / "tuned" / "load_model.py"))["load"](_Users)
+    torch.testing.assert_close(theirs(pictures.float() / 255), model(pictures))
+    assert again.encoder.place == model.encoder.place == "classifier"
     again.train()
     assert any(isinstance(part, nn.Dropout) and part.training for part in again.encoder.modules())
 

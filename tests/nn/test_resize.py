@@ -127,6 +127,7 @@ def _stirred(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("who", ["resize_to", "load_model.py"])
 def test_a_wide_network_becomes_a_narrow_one(name: str, who: str, tmp_path: Path) -> None:

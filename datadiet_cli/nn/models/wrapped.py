@@ -124,12 +124,13 @@ def from_program(spec: Spec, program: nn.Module, seed: int = 0) -> Model:
     return _wrapped(spec, _enter_program(spec), network, "the network", seed)
 
 
-def from_backbone(spec: Spec, backbone: nn.Module) -> Model:
+def from_backbone(spec: Spec, backbone: nn.Module, place: str | None = None) -> Model:
     """Build a model again that `from_program` built.
 
     Args:
         spec: what it was built by.
         backbone: its `encoder.body`; it is taken as it is. The head is to come by `load_state_dict`.
+        place: its `encoder.place`.
 
     Raises:
         ValueError: it does not take the field.
@@ -140,7 +141,7 @@ def from_backbone(spec: Spec, backbone: nn.Module) -> Model:
             width = backbone(enter(_probe(spec.fields[0]))).shape[1]
         except Exception as error:
             raise ValueError(f"the network fails on its field: {_told(error)}") from error
-    return Model(Wrapped(enter, backbone, width), spec, head=nn.Linear(width, spec.outputs)).eval()
+    return Model(Wrapped(enter, backbone, width, place), spec, head=nn.Linear(width, spec.outputs)).eval()
 
 
 def _enter_program(spec: Spec) -> nn.Module:

@@ -177,7 +177,8 @@ class Adaptive:
     """A share that rises while the network bears it, and steps back and halves its step where it does not.
 
     It knows nothing of networks: prune to `proposal`, heal, and `tell` whether the loss is within tolerance; if not,
-    go back to the network of `best`. It ends after ``limit / resolution + log2(step / resolution)`` tries at most.
+    go back to the network of `best`. A share that was not borne may be proposed again, from a healed network that is
+    nearer to it. It ends after ``limit / resolution + log2(step / resolution)`` tries at most.
 
     Attributes:
         step: by which the next proposal rises.

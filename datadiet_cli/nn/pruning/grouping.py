@@ -46,9 +46,13 @@ def _free(
 
 def _units(dims: Sequence[tuple[str, int, Ints]], free: Ints) -> dict[_Key, Ints]:
     """Labels by where they lie."""
-    where = np.concatenate([np.full(len(found), at) for at, (_, _, found) in enumerate(dims)] or [np.zeros(0)])
-    found = np.concatenate([found for _, _, found in dims] or [np.zeros(0)])
+    if not dims:
+        return {}
+    where = np.concatenate([np.full(len(found), at) for at, (_, _, found) in enumerate(dims)])
+    found = np.concatenate([found for _, _, found in dims])
     keep = np.isin(found, free)
+    if not keep.any():
+        return {}
     pairs, counts = np.unique(np.stack([found[keep], where[keep]]), axis=1, return_counts=True)
     starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
     units: dict[_Key, list[int]] = {}

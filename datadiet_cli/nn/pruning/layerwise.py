@@ -9,7 +9,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils.rnn import PackedSequence
 
-_TAKING = (nn.Linear, _ConvNd, nn.MultiheadAttention, nn.RNNBase)
+from datadiet_cli.nn.layers_wide import Packed
+
+_TAKING = (nn.Linear, Packed, _ConvNd, nn.MultiheadAttention, nn.RNNBase)
+_WORDS = (nn.Embedding, nn.EmbeddingBag)
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _TRANSPOSED: dict[int, Callable[..., Tensor]] = {
     1: nn.functional.conv_transpose1d,
@@ -34,7 +37,7 @@ class Told(NamedTuple):
 
 def takes(layer: nn.Module) -> bool:
     """Whether a layer multiplies its inputs with weights: linear, convolution, attention, recurrent."""
-    return isinstance(layer, _TAKING) or _packed(layer)
+    return isinstance(layer, _TAKING)
 
 
 def norms(layer: nn.Module) -> bool:
@@ -44,7 +47,7 @@ def norms(layer: nn.Module) -> bool:
 
 def tells(layer: nn.Module) -> bool:
     """Whether `inputs_of` or `outputs_of` have something to say of a layer."""
-    return takes(layer) or norms(layer) or isinstance(layer, nn.Embedding)
+    return takes(layer) or norms(layer) or isinstance(layer, _WORDS)
 
 
 def inputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Iterator[Told]:
@@ -53,7 +56,8 @@ def inputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], o
     Exact for linear layers, for convolutions (each place of the kernel by itself, with its stride, padding and groups),
     for embeddings (of the indicator of a token, whose square is how often it comes), and for the in-projections of
     attention. Of recurrent layers the first one's inputs are known, and the last one's hidden states, as which all of
-    its outputs are taken. The out-projection inside `nn.MultiheadAttention` and other layers tell nothing.
+    its outputs are taken. Bags of words, the out-projection inside `nn.MultiheadAttention` and other layers tell
+    nothing.
 
     Args:
         layer: that was called.
@@ -61,8 +65,8 @@ def inputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], o
         kwargs: the others.
         output: what it gave.
     """
-    if isinstance(layer, nn.Linear):
-        yield _one("weight", _squares(args[0])[None])
+    if isinstance(layer, nn.Linear | Packed):
+        yield _one(_linear(layer), _squares(args[0])[None])
     elif isinstance(layer, _ConvTransposeNd):
         yield _one("weight", _transposed(layer, args[0], output))
     elif isinstance(layer, _ConvNd):
@@ -73,8 +77,6 @@ def inputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], o
         yield from _recurrent_inputs(layer, args[0], output[0])
     elif isinstance(layer, nn.MultiheadAttention):
         yield from _attention_inputs(layer, _asked(args, kwargs))
-    elif _packed(layer):
-        yield _one("in_proj_weight", _squares(args[0])[None])
 
 
 def outputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Iterator[Told]:
@@ -83,11 +85,11 @@ def outputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], 
     Outputs are those of the layer itself, before any norm and activation. Of recurrent layers they are the hidden
     states of the last layer, for all gates of a unit alike. Arguments as of `inputs_of`.
     """
-    if isinstance(layer, nn.Linear):
-        yield _mean("weight", output, -1, lambda found: found[:, None])
+    if isinstance(layer, nn.Linear | Packed):
+        yield _mean(_linear(layer), output, -1, lambda found: found[:, None])
     elif isinstance(layer, _ConvNd):
         yield _mean("weight", output, -1 - len(layer.kernel_size), lambda found: _by_channel(layer, found))
-    elif isinstance(layer, nn.Embedding):
+    elif isinstance(layer, _WORDS):
         yield _mean("weight", output, -1, lambda found: found[None])
     elif norms(layer):
         yield from _norm_outputs(layer, output)
@@ -95,14 +97,11 @@ def outputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], 
         yield from _recurrent_outputs(layer, output[0])
     elif isinstance(layer, nn.MultiheadAttention):
         yield from _attention_outputs(layer, _asked(args, kwargs), output[0])
-    elif _packed(layer) and isinstance(output, Tensor):
-        yield _mean("in_proj_weight", output, -1, lambda found: found[:, None])
 
 
-def _packed(layer: nn.Module) -> bool:
-    """Whether a layer is a packed in-projection, a linear layer whose weight has its name in attention."""
-    there = isinstance(getattr(layer, "in_proj_weight", None), nn.Parameter)
-    return there and not isinstance(layer, nn.MultiheadAttention)
+def _linear(layer: nn.Module) -> str:
+    """The name of the weight of a linear layer."""
+    return layer.names[0] if isinstance(layer, Packed) else "weight"
 
 
 def _one(name: str, total: Tensor) -> Told:

@@ -230,7 +230,7 @@ def _give_back(
         flat = _worth(scores[name], weights[name], None).reshape(-1)
         lost.append(np.flatnonzero(gone[name] & (flat > -np.inf)))
         worth.append(flat[lost[-1]])
-        least -= len(flat) - np.count_nonzero(gone[name])
+        least -= len(flat) - int(np.count_nonzero(gone[name]))
     together = np.concatenate(worth)
     back = ~lowest(together[None], len(together) - least)[0]
     ends = np.cumsum([len(places) for places in lost])[:-1]

@@ -9,6 +9,7 @@ from datadiet_cli.nn.pruning.base import Bools
 
 ROUNDING = 1e-6
 """Shares are decimal numbers that floats only come near to: 7 % of 100 are 7, and not 8."""
+_BLOCK = 1 << 20
 
 
 def checked_share(name: str, value: float) -> None:
@@ -41,14 +42,28 @@ def lowest(matrix: NDArray[np.floating], k: int) -> Bools:
     cut = kth(matrix, k)
     found: Bools = matrix < cut
     tied = matrix == cut
-    spare = k - found.sum(axis=1)
-    many = tied.sum(axis=1) > spare
-    if many.any():
-        # Places are counted only where not all of the equal ones go.
-        counts = np.int32 if matrix.shape[1] < 2**31 else np.int64
-        tied[many] &= np.cumsum(tied[many], axis=1, dtype=counts) <= spare[many, None]
+    if len(matrix) == 1:
+        _first(tied[0], k - int(np.count_nonzero(found)))
+    else:
+        spare = k - found.sum(axis=1)
+        many = tied.sum(axis=1) > spare
+        if many.any():
+            # Places are counted only where not all of the equal ones go.
+            tied[many] &= np.cumsum(tied[many], axis=1, dtype=np.int32) <= spare[many, None]
     found |= tied
     return found
+
+
+def _first(flags: Bools, count: int) -> None:
+    """Clear all but the first flags, in place and by blocks: there may be a hundred million."""
+    for start in range(0, len(flags), _BLOCK):
+        block = flags[start : start + _BLOCK]
+        here = int(np.count_nonzero(block))
+        if here > count:
+            block[np.flatnonzero(block)[count] :] = False
+            flags[start + _BLOCK :] = False
+            return
+        count -= here
 
 
 def kth(matrix: NDArray[np.floating], k: int) -> NDArray[np.floating]:

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
+from datadiet_cli.nn.exporting import quiet
 from datadiet_cli.nn.pruning.axes import Bools, Dim, Ints, numbers, size_of
 from datadiet_cli.nn.pruning.base import Kept, Structure, cut, slices_of
 from datadiet_cli.nn.pruning.rules import Walk, kind, named
 from datadiet_cli.nn.pruning.rules_shapes import bounds
-from datadiet_cli.nn.pruning.tracing import tensor_of, walked
+from datadiet_cli.nn.pruning.tracing import walked
 
 _OPS = torch.ops.aten
 
@@ -44,27 +45,28 @@ def rewritten(program: ExportedProgram, structure: Structure, kept: Kept, *, pre
     old = walked(program)
     sizes = _Sizes(old, _staying(program, old, {name.removeprefix(prefix): dims for name, dims in slices.items()}))
     new = {name.removeprefix(prefix): value for name, value in cut(state, slices).items()}
-    module = copy.deepcopy(program.graph_module)
+    with quiet():
+        module = copy.deepcopy(program.graph_module)
     for before, after in zip(program.graph.nodes, module.graph.nodes, strict=True):
+        after.name = before.name  # a copy does not take over names such as "input", which the signature has
         if after.op == "call_function":
             _rewrite(sizes, before, after)
+        after.meta["val"] = _refreshed(sizes, old.shapes.get(before), before.meta.get("val"))
     for node in reversed(module.graph.nodes):
         if node.op == "call_function" and not node.users and not isinstance(node.target, torch._ops.OpOverload):
             module.graph.erase_node(node)
     module.recompile()
-    made = ExportedProgram(
+    return ExportedProgram(
         root=module,
         graph=module.graph,
         graph_signature=copy.deepcopy(program.graph_signature),
         state_dict={name: _like(value, new[name]) for name, value in program.state_dict.items()},
         range_constraints=copy.deepcopy(program.range_constraints),
-        module_call_graph=copy.deepcopy(program.module_call_graph),
+        module_call_graph=program.module_call_graph,
         example_inputs=program.example_inputs,
         constants={name: new.get(name, value) for name, value in program.constants.items()},
         verifiers=program.verifiers,
     )
-    _refresh(made)
-    return made
 
 
 def _tensors(program: ExportedProgram) -> dict[str, Tensor]:
@@ -245,34 +247,22 @@ _REWRITES: dict[str, Callable[[_Sizes, fx.Node, fx.Node], None]] = {
 """How calls are changed that say a width."""
 
 
-def _refresh(program: ExportedProgram) -> None:
-    """Compute the shapes anew that are written down in the graph."""
-    nodes = list(program.graph.nodes)
-    mode = next((node.meta["val"].fake_mode for node in nodes if hasattr(node.meta.get("val"), "fake_mode")), None)
-    if mode is None:
-        return
-    given = []
-    specs = {getattr(spec.arg, "name", ""): spec for spec in program.graph_signature.input_specs}
-    for node in nodes:
-        if node.op == "placeholder":
-            value = node.meta.get("val")
-            spec = specs[node.name]
-            tensor = tensor_of(program, spec.target) if spec.kind != InputKind.USER_INPUT else None
-            if isinstance(value, Tensor) and tensor is not None and tuple(value.shape) != tuple(tensor.shape):
-                value = mode.from_tensor(tensor, static_shapes=True)
-            given.append(value)
-    with mode, torch.no_grad():
-        _Shapes(program.graph_module).run(*given)
+def _refreshed(sizes: _Sizes, shape: Any, value: Any) -> Any:
+    """What the graph says of a result, with what is left of its dimensions."""
+    if isinstance(value, list | tuple) and isinstance(shape, list):
+        return type(value)(_refreshed(sizes, *pair) for pair in zip(shape, value, strict=True))
+    if not isinstance(value, FakeTensor) or not any(sizes.touched(dim) for dim in shape):
+        return value
+    left = [
+        _scaled(sizes, dim, size) if sizes.touched(dim) else size for dim, size in zip(shape, value.shape, strict=True)
+    ]
+    with value.fake_mode:
+        return torch.empty(left, dtype=value.dtype, device=value.device)
 
 
-class _Shapes(fx.Interpreter):
-    """Runs a graph on shapes, and writes them down."""
-
-    def run_node(self, n: fx.Node) -> Any:
-        made = super().run_node(n)
-        if n.op != "output":
-            n.meta["val"] = made
-            n.meta.pop("tensor_meta", None)
-        return made
-
-
+def _scaled(sizes: _Sizes, dim: Dim, size: Any) -> Any:
+    """What is left of a dimension that may have a free size."""
+    for factor in dim:
+        if factor.ids is not None:
+            size = size // factor.size * sizes.kept(factor.ids)
+    return size

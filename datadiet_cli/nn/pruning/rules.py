@@ -43,6 +43,7 @@ class Walk:
         turned: places of splits whose second factor holds the units, and not the first one.
         shapes: of what each node gives: a `Shape`, a list of them, or None for what is no tensor.
         names: of nodes that stand for tensors.
+        learnt: names of those that are parameters.
         makers: dimensions of tensors that compute positions, by name of the tensor and dimension, in order.
         roles: what each tensor is to the first operation that takes it, such as ``conv2d.weight``.
         blocks: numbers of the positions of dimensions that were split into blocks, such as the heads of an attention.
@@ -53,6 +54,7 @@ class Walk:
         self.turned = turned
         self.shapes: dict[fx.Node, Any] = {}
         self.names: dict[fx.Node, str] = {}
+        self.learnt: set[str] = set()
         self.makers: dict[tuple[str, int], None] = {}
         self.roles: dict[str, str] = {}
         self.blocks: list[Ints] = []
@@ -105,7 +107,7 @@ class Walk:
 
     def makes(self, node: Any, dim: int) -> None:
         """Remember that a dimension of a tensor computes positions, if it is a weight."""
-        if isinstance(node, fx.Node) and node in self.names:
+        if isinstance(node, fx.Node) and self.names.get(node) in self.learnt:
             self.makers.setdefault((self.names[node], dim % max(len(self.of(node)), 1)))
 
     def hold(self, dims: Iterable[Dim], reason: str) -> None:

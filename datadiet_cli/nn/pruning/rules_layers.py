@@ -53,7 +53,7 @@ def _convolution(walk: Walk, node: fx.Node) -> Shape | None:
     walk.makes(arguments["weight"], 1 if transposed and not depthwise else 0)
     made = (_backward if transposed else _forward)(walk, ids, w0, w1, arguments["groups"])
     _bias(walk, node, made)
-    return (*x[:at], axis(made), *shapes_of(node.meta["val"])[at + 1:])
+    return (*x[:at], axis(made), *shapes_of(node.meta["val"])[at + 1 :])
 
 
 def _forward(walk: Walk, ids: Ints, rows: Ints, columns: Ints, groups: int) -> Ints:
@@ -253,7 +253,8 @@ def _spread(walk: Walk, heads: Shape, queries: Shape) -> Shape:
 @rule("pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "im2col")
 def _blocks(walk: Walk, node: fx.Node) -> Shape:
     """Channels that become parts of a picture, or the other way round."""
-    x, result = walk.of(node.args[0]), shapes_of(node.meta["val"])
+    x = walk.of(node.args[0])
+    result: Shape = shapes_of(node.meta["val"])
     name = kind(node)
     at = 1 if name == "im2col" else len(x) - 3
     ids = walk.flat(x[at], f"{name} takes it")
@@ -263,10 +264,10 @@ def _blocks(walk: Walk, node: fx.Node) -> Shape:
     if name == "channel_shuffle":
         grid = ids.reshape(int(named(node)["groups"]), -1)
         walk.ties.tie(grid, grid[:1])
-        return (*x[:at], axis(grid.T.ravel()), *x[at + 1:])
+        return (*x[:at], axis(grid.T.ravel()), *x[at + 1 :])
     wide = int(plain(node.meta["val"].shape[at]))
     if name == "pixel_shuffle":
         grid = ids.reshape(wide, -1)
         walk.ties.tie(grid, grid[:, :1])
-        return (*x[:at], axis(grid[:, 0]), *result[at + 1:])
-    return (*x[:at], axis(np.repeat(ids, wide // len(ids))), *result[at + 1:])
+        return (*x[:at], axis(grid[:, 0]), *result[at + 1 :])
+    return (*x[:at], axis(np.repeat(ids, wide // len(ids))), *result[at + 1 :])

@@ -89,6 +89,8 @@ def _through(program: ExportedProgram, walk: Walk) -> None:
         tensor = tensor_of(program, spec.target) if spec.kind != InputKind.USER_INPUT else None
         if tensor is not None and spec.target is not None and tensor.is_floating_point():
             walk.names[node] = spec.target
+            if spec.kind == InputKind.PARAMETER:
+                walk.learnt.add(spec.target)
             walk.shapes[node] = seen.setdefault(_key(tensor), tuple(axis(walk.ties.new(n)) for n in tensor.shape))
     for node in program.graph.nodes:
         if node.op == "call_function":

@@ -88,7 +88,7 @@ class Case:
         rows = np.resize(self.division.train, max(2, min(_FIRST, len(self.division.train))))
         return self.material.samples(rows).inputs
 
-    def examined(self, model: "Model") -> "Examined":
+    def looked_at(self, model: "Model") -> "Examined":
         """Which units of a model, this one or what became of it, can go.
 
         Raises:

@@ -45,12 +45,14 @@ class State:
         gone: share of units, or of weights, that is gone so far.
         masks: which weights stay; None where units are removed.
         units: how many units each group has left; none where weights become zeros.
+        known: the model as it was looked at, if it was.
     """
 
     model: "Model"
     gone: float
     masks: Masks | None
     units: Mapping[str, int]
+    known: "Examined | None" = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +82,8 @@ class Ranking:
 def begun(case: Case, model: "Model") -> State:
     """A model of which nothing is gone by us; zeros that are there already count as gone."""
     if case.settings.structure == "channels":
-        found = case.examined(model).structure
-        return State(model, 0.0, None, {group.name: group.units for group in found.groups})
+        known = case.looked_at(model)
+        return State(model, 0.0, None, {group.name: group.units for group in known.structure.groups}, known)
     parts = dict(model.named_parameters())
     masks = {name: (parts[name].detach() != 0).cpu() for name in case.tensors}
     return State(model, _zeros(masks), masks, {})
@@ -103,7 +105,7 @@ def ranked(case: Case, state: State, criterion: str, seed: int) -> Ranking:
     try:
         if settings.structure != "channels":
             return Ranking(state, weight_scores(criterion, model, case.tensors, samples, **how), {}, None)
-        known = case.examined(model)
+        known = state.known or case.looked_at(model)
         units = unit_scores(criterion, model, known.structure, samples, **how)
     except ValueError as error:
         raise ConfigError(f"{STEP}: --criterion {criterion}: {error}") from error

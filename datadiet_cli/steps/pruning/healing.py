@@ -13,7 +13,6 @@ from datadiet_cli.steps.teaching.lessons import OFTEN, Place, seed_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 
 if TYPE_CHECKING:
-    from datadiet_cli.nn.batches import Samples
     from datadiet_cli.nn.models import Model
 
 _GENTLE = 3
@@ -31,14 +30,12 @@ class Healed:
         epochs: passes.
         samples_seen: samples that it learned from, each as often as it did.
         seconds: by the clock.
-        loss: the mean of the validation samples' losses in the end; None without any.
     """
 
     state: State
     epochs: int
     samples_seen: int
     seconds: float
-    loss: float | None
 
 
 class Healer:
@@ -52,8 +49,6 @@ class Healer:
     def __init__(self, case: Case, place: Place) -> None:
         self._case, self._place = case, place
         self._number = 0
-        rows = case.division.validation
-        self._validation = case.material.samples(rows) if len(rows) else None
 
     def reestimated(self, state: State) -> State | None:
         """A copy with new statistics of its batch norms; None if it has none, or they are to stay."""
@@ -62,7 +57,7 @@ class Healer:
         model = copy.deepcopy(state.model)
         if not self._case.settings.recalibrate or not reestimate(model, self._case.learned, device=self._case.device):
             return None
-        return replace(state, model=model.to("cpu").eval())
+        return replace(state, model=model.to("cpu").eval(), known=None)
 
     def trained(
         self, state: State, recipe: Recipe, said: str, *, number: int = 0, teacher: bool = False, penalty: bool = False
@@ -96,7 +91,6 @@ class Healer:
                 recipe,
                 seed=seed_of(case.context.seed, number),
                 device=case.device,
-                validation=self._validation,
                 masks=state.masks if state.gone else None,
                 teacher=self._teacher() if teacher else None,
                 penalty=self._penalty(state) if penalty else None,
@@ -106,22 +100,22 @@ class Healer:
             )
         except ValueError as error:
             raise ConfigError(f"{STEP}: {said}: {error}") from error
-        loss = done.history[-1].get("validation_loss") if done.history else None
-        return Healed(replace(state, model=model), done.epochs, done.samples_seen, done.seconds, loss)
+        return Healed(replace(state, model=model, known=None), done.epochs, done.samples_seen, done.seconds)
 
     def loss(self, state: State) -> float | None:
-        """The mean loss of the validation samples."""
+        """The mean loss of the validation samples; None if there are none."""
         import torch
 
         from datadiet_cli.nn.optimising import losses_of, scale_of
         from datadiet_cli.nn.predicting import predict
 
-        if self._validation is None:
+        rows = self._case.division.validation
+        if not len(rows):
             return None
-        said = torch.from_numpy(predict(state.model, self._validation, device=self._case.device))
+        samples = self._case.material.samples(rows)
+        said = torch.from_numpy(predict(state.model, samples, device=self._case.device))
         state.model.to("cpu")
-        target: Samples = self._validation
-        return float(losses_of(said, target.target, scale_of(self._case.model, target.target)).mean())
+        return float(losses_of(said, samples.target, scale_of(self._case.model, samples.target)).mean())
 
     def _adjust(self, model: "Model", state: State) -> None:
         from datadiet_cli.nn.pruning.recovery import scale_dropout
@@ -142,7 +136,7 @@ class Healer:
 
         if self._case.settings.regularise != "group":
             return None
-        groups = self._case.examined(state.model).structure.groups
+        groups = self._case.looked_at(state.model).structure.groups
         return Penalty(groups, strength_of(self._case))
 
 

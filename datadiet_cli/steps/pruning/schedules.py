@@ -142,7 +142,7 @@ def from_scratch(case: Case, healer: Healer, final: State, course: Course, numbe
     own: Recipe = own_recipe(case)
     recipe = replace(own, epochs=own.epochs + course.epochs)
     seed = case.context.seed + number + 1
-    state = replace(final, model=fresh(final.model, seed))
+    state = replace(final, model=fresh(final.model, seed), known=None)
     if state.masks is not None:
         state = _with_zeros(state)
     return healer.trained(state, recipe, "control: from scratch", number=number)

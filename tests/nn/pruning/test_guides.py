@@ -14,6 +14,7 @@ from datadiet_cli.nn.device import computing
 from datadiet_cli.nn.optimising import plan, rate
 from datadiet_cli.nn.predicting import predict
 from datadiet_cli.nn.pruning.base import Group, Member
+from datadiet_cli.nn.pruning.recovery import reestimate
 from datadiet_cli.nn.training import Penalty, Teacher, fit
 from tests.nn.lessons import CPU, Users, cnn, mlp, numbers, pictures, recipe, same, users, vectors
 from tests.nn.pruning.test_penalty import hidden_group
@@ -256,3 +257,22 @@ def test_a_model_cannot_be_its_own_teacher():
     model = users(SAMPLES)
     with pytest.raises(ValueError, match="must be a copy"):
         fit(model, SAMPLES, recipe(), seed=0, device=CPU, teacher=Teacher(nn.Sequential(model)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_on_a_gpu_twice_the_same_and_back_on_the_cpu():
+    samples, device = pictures(), torch.device("cuda")
+    masks, teacher = masks_of(cnn(samples)), cnn(samples)
+    at = np.arange(16)
+    group = Group("one", "channels", 16, (Member("encoder.layers.0.weight", 0, at, at, True),), "")
+    given = {"masks": masks, "teacher": Teacher(teacher, 0.5, 2.0), "penalty": Penalty([group], 1e-3)}
+    one, two = (
+        fit(cnn(samples, 0.2), samples, recipe(), seed=0, device=device, validation=samples, **given).model
+        for _ in range(2)
+    )
+    assert same(one, two)
+    assert came_back(one, masks) == 0
+    assert {parameter.device.type for own in (one, teacher) for parameter in own.parameters()} == {"cpu"}
+    assert reestimate(one, samples, device=device) == reestimate(two, samples, device=CPU) == 3
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(tensor, two.state_dict()[name], rtol=1e-3, atol=1e-3)

@@ -109,7 +109,8 @@ def test_limits_hold_the_highest_scores_below_a_threshold():
     found = masks_of(scores, weights, threshold=1.0)["w"]
     assert found.tolist() == [[True, False, False], [False, True, True], [False, False, True]]
     held = masks_of(scores, weights, threshold=1.0, limits=Limits(protect=5 / 9))["w"]
-    assert held.tolist() == [[True, False, True], [False, True, True], [False, False, True]]
+    # One more of all, that of the highest score.
+    assert held.tolist() == [[True, False, False], [True, True, True], [False, False, True]]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.95])
@@ -253,3 +254,11 @@ def test_other_numbers_that_cannot_be_are_refused():
             n_of_m(GOOD, GOOD, n=n, m=m)
     with pytest.raises(ValueError, match="bias has 1 dimensions"):
         n_of_m({"bias": torch.ones(4)}, {"bias": torch.ones(4)}, n=2, m=4)
+
+
+def test_equal_scores_of_a_large_tensor_go_from_the_first_on():
+    weights = {"b": torch.ones(2100, 1000), "a": torch.ones(2000)}
+    found = masks_of(weights, weights, share=0.6, limits=FREE)
+    assert found["a"].tolist() == [False] * 1999 + [True]
+    gone = round(0.6 * 2_102_000) - 1999
+    assert bool((found["b"].reshape(-1) == (torch.arange(2_100_000) >= gone)).all())
