@@ -95,21 +95,21 @@ def _recurrent(call: Call) -> Made | None:
     make, gates, how = _RECURRENT[call.node.target]
     params, nodes = call.value("params"), call.source("params")
     given = call.computed("input")
-    if given is None or not all(isinstance(weight, nn.Parameter) for weight in params):
-        return None
     layers, both, biased = call.value("num_layers"), call.value("bidirectional"), call.value("has_biases")
+    if given is None or not params or not all(isinstance(weight, nn.Parameter) for weight in params):
+        return None
     inputs, hidden = params[0].shape[1], params[1].shape[0] // gates
-    if params[1].shape[1] != hidden:
+    if len(params) > layers * (1 + both) * (4 if biased else 2):
         name = f"{make.__name__} {call.names[nodes[0]].rpartition('.')[0]}"
         raise ValueError(
             f"the network has {name} with proj_size, which cannot be turned into a layer; take a linear layer after it"
         )
     dropout = call.value("dropout") if layers > 1 else 0.0  # where it drops nothing, and torch warns
     shape = {"num_layers": layers, "bias": biased, "bidirectional": both, "batch_first": call.value("batch_first")}
+    if len(params) < layers * (1 + both) * (4 if biased else 2):
+        return None
     layer = make(inputs, hidden, dropout=dropout, device="meta", **shape, **how)
     flat = [name for names in layer._all_weights for name in names]
-    if len(flat) != len(params):
-        return None
     filled(layer, **dict(zip(flat, params, strict=True)))
     several = make is nn.LSTM
     results = {0: (0,), 1: (1, 0), 2: (1, 1)} if several else {0: (0,), 1: (1,)}

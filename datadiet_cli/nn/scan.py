@@ -55,7 +55,8 @@ _EXPRESSION = re.compile(
     r"|Float\('-?[0-9]{1,19}(?:\.[0-9]{1,40})?(?:e[+-]?[0-9]{1,2})?', precision=[0-9]{1,3}\)"
     r"|[0-9]{1,19}(?![0-9])|[su][0-9]{1,9}(?![0-9])"
     r"|(?:Mul|Add|Mod|FloorDiv|Max|Min|PythonMod|CleanDiv|CeilDiv|ModularIndexing|IntTrueDiv|FloatTrueDiv|ToFloat"
-    r"|CeilToInt|FloorToInt|TruncToInt|TruncToFloat|RoundToInt|Identity)(?=\()|\*(?!\*)|[ ,()+\-/]"
+    r"|CeilToInt|FloorToInt|TruncToInt|TruncToFloat|RoundToInt|Identity|Equality|Unequality|StrictLessThan|LessThan"
+    r"|StrictGreaterThan|GreaterThan|And|Or|Not)(?=\()|\*(?!\*)|[ ,()+\-/]"
 )
 """One word of a size. Powers are small ones, for a large one would take all memory."""
 _GUARD = re.compile(

@@ -157,6 +157,15 @@ def _object(config: Any, name: str) -> None:
     config["thing"] = {**next(iter(config.values())), "path_name": name}
 
 
+def _pickled_weight(marker: str) -> Change:
+    told = in_config("weights", lambda config: [entry.update(use_pickle=True) for entry in config.values()])
+
+    def change(name: str, data: bytes) -> bytes | str | None:
+        return pickled(marker) if name.startswith("data/weights/weight_") else told(name, data)
+
+    return change
+
+
 def attacks(marker: str) -> dict[str, tuple[Change, str]]:
     """By name: how an archive is changed so that it does harm, and what is said of it."""
     run = f"__import__('os').mkdir({marker!r})"
@@ -176,7 +185,7 @@ def attacks(marker: str) -> dict[str, tuple[Change, str]]:
             in_samples(lambda inner: inner.update({"data.pkl": inner["data.pkl"] + bare})),
             "its sample inputs go on after their end",
         ),
-        "weight": (in_config("weights", lambda config: first(config, use_pickle=True)), "is pickled"),
+        "weight": (_pickled_weight(marker), "is pickled"),
         "constant": (in_config("constants", lambda config: first(config, use_pickle=1)), "is pickled"),
         "weight elsewhere": (
             in_config("weights", lambda config: first(config, path_name="../../x")),
@@ -190,7 +199,7 @@ def attacks(marker: str) -> dict[str, tuple[Change, str]]:
             in_config("constants", lambda config: _object(config, "opaque_obj_0")),
             "'thing' is in an unexpected part",
         ),
-        "size": (in_graph(lambda graph: _size(graph, run)), "a size that is not a plain expression, \"__import__"),
+        "size": (in_graph(lambda graph: _size(graph, run)), 'a size that is not a plain expression, "__import__'),
         "size of words": (in_graph(lambda graph: _size(graph, "Symbol('s0').__class__")), "not a plain expression"),
         "huge power": (in_graph(lambda graph: _size(graph, "9**9**9**9")), "not a plain expression"),
         "huge power in words": (
@@ -224,7 +233,10 @@ def attacks(marker: str) -> dict[str, tuple[Change, str]]:
             in_graph(lambda graph: graph.update(schema_version={"major": 9, "minor": 0})),
             "its schema is version '9'",
         ),
-        "object": (in_graph(lambda graph: graph["graph_module"].update(as_custom_obj={})), "an argument that is an object"),
+        "object": (
+            in_graph(lambda graph: graph["graph_module"].update(as_custom_obj={})),
+            "an argument that is an object",
+        ),
         "objects": (
             in_graph(lambda graph: graph["graph_module"]["graph"].update(custom_obj_values={"x": {}})),
             "an argument that is an object",

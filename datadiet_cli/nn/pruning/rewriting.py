@@ -15,7 +15,7 @@ from datadiet_cli.nn.pruning.axes import Bools, Dim, Ints, numbers, size_of
 from datadiet_cli.nn.pruning.base import Kept, Structure, cut, slices_of
 from datadiet_cli.nn.pruning.rules import Walk, kind, named
 from datadiet_cli.nn.pruning.rules_shapes import bounds
-from datadiet_cli.nn.pruning.tracing import walked
+from datadiet_cli.nn.pruning.tracing import identity, walked
 
 _OPS = torch.ops.aten
 
@@ -49,18 +49,19 @@ def rewritten(program: ExportedProgram, structure: Structure, kept: Kept, *, pre
         module = copy.deepcopy(program.graph_module)
     for before, after in zip(program.graph.nodes, module.graph.nodes, strict=True):
         after.name = before.name  # a copy does not take over names such as "input", which the signature has
-        if after.op == "call_function":
+        if after.op == "call_function" and before in old.shapes:
             _rewrite(sizes, before, after)
         after.meta["val"] = _refreshed(sizes, old.shapes.get(before), before.meta.get("val"))
+    # What nothing depends on was not looked at; and what computed sizes may have become that.
     for node in reversed(module.graph.nodes):
-        if node.op == "call_function" and not node.users and not isinstance(node.target, torch._ops.OpOverload):
+        if node.op == "call_function" and not node.users and not node.is_impure():
             module.graph.erase_node(node)
     module.recompile()
     return ExportedProgram(
         root=module,
         graph=module.graph,
         graph_signature=copy.deepcopy(program.graph_signature),
-        state_dict={name: _like(value, new[name]) for name, value in program.state_dict.items()},
+        state_dict=_state(program, new),
         range_constraints=copy.deepcopy(program.range_constraints),
         module_call_graph=program.module_call_graph,
         example_inputs=program.example_inputs,
@@ -74,8 +75,15 @@ def _tensors(program: ExportedProgram) -> dict[str, Tensor]:
     return {name: value for name, value in found.items() if isinstance(value, Tensor)}
 
 
-def _like(old: Tensor, new: Tensor) -> Tensor:
-    return nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new
+def _state(program: ExportedProgram, new: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The new tensors as the old ones are: parameters, and shared by several names."""
+    made: dict[tuple[Any, ...], Tensor] = {}
+    for name, old in program.state_dict.items():
+        learns = isinstance(old, nn.Parameter)
+        made.setdefault(
+            identity(old), nn.Parameter(new[name], requires_grad=old.requires_grad) if learns else new[name]
+        )
+    return {name: made[identity(old)] for name, old in program.state_dict.items()}
 
 
 def _staying(program: ExportedProgram, walk: Walk, slices: Mapping[str, Mapping[int, Ints]]) -> Bools:
@@ -251,7 +259,7 @@ def _refreshed(sizes: _Sizes, shape: Any, value: Any) -> Any:
     """What the graph says of a result, with what is left of its dimensions."""
     if isinstance(value, list | tuple) and isinstance(shape, list):
         return type(value)(_refreshed(sizes, *pair) for pair in zip(shape, value, strict=True))
-    if not isinstance(value, FakeTensor) or not any(sizes.touched(dim) for dim in shape):
+    if not isinstance(value, FakeTensor) or shape is None or not any(sizes.touched(dim) for dim in shape):
         return value
     left = [
         _scaled(sizes, dim, size) if sizes.touched(dim) else size for dim, size in zip(shape, value.shape, strict=True)

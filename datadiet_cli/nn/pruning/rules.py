@@ -35,6 +35,10 @@ class Turn(Exception):  # noqa: N818 - no error: the walk starts anew
         self.place = place
 
 
+class Unfit(Exception):  # noqa: N818 - no error: the call is treated as one without a rule
+    """A rule does not fit the form of a call."""
+
+
 class Walk:
     """What is known of a graph while it is walked through once.
 
@@ -74,8 +78,14 @@ class Walk:
             known = RULES.get(kind(node))
             if known is None and torch.Tag.pointwise in target.tags:
                 known = RULES["pointwise"]
-            made = None if known is None else known(self, node)
+            made = self._applied(known, node)
         self.shapes[node] = self.unknown(node) if made is None else made
+
+    def _applied(self, known: Rule | None, node: fx.Node) -> Any:
+        try:
+            return None if known is None else known(self, node)
+        except Unfit:
+            return None
 
     def unknown(self, node: fx.Node) -> Any:
         """Hold all that goes into a call."""
@@ -97,7 +107,8 @@ class Walk:
     def of(self, node: Any) -> Shape:
         """The shape of a tensor that goes into a call."""
         found = self.shapes.get(node) if isinstance(node, fx.Node) else None
-        assert isinstance(found, tuple)  # noqa: S101 - schemas say where tensors are
+        if not isinstance(found, tuple):
+            raise Unfit
         return found
 
     def given(self, node: fx.Node, name: str) -> Shape | None:
@@ -210,11 +221,16 @@ def kind(node: fx.Node) -> str:
     return name.rstrip("_")
 
 
+class _Arguments(dict[str, Any]):
+    def __missing__(self, name: str) -> Any:
+        raise Unfit
+
+
 def named(node: fx.Node) -> dict[str, Any]:
     """Arguments of a call by their names in the schema, defaults among them."""
     if not isinstance(node.target, torch._ops.OpOverload):
         return dict(node.kwargs)
-    found: dict[str, Any] = {}
+    found = _Arguments()
     for i, argument in enumerate(node.target._schema.arguments):
         value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
         found[argument.name] = value

@@ -1,10 +1,10 @@
-"""Rules of operations that work value by value, along a dimension, or on pictures."""
+"""Rules of operations that work value by value, along a dimension, on pictures, or make tensors of one value."""
 
 import numpy as np
 from torch import fx
 
 from datadiet_cli.nn.pruning.axes import Shape, axis, fixed, plain
-from datadiet_cli.nn.pruning.rules import Walk, kind, listed, named, rule, shapes_of
+from datadiet_cli.nn.pruning.rules import Walk, filled, kind, listed, named, rule, shapes_of
 
 _SAME = (
     "dropout feature_dropout alpha_dropout feature_alpha_dropout contiguous _to_copy to alias detach hardswish "
@@ -133,3 +133,30 @@ def _prelu(walk: Walk, node: fx.Node) -> Shape:
     if slope and len(x) > 1:
         walk.broadcast([x[1:2], slope], "prelu has a fixed number of slopes")
     return x
+
+
+@rule("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty")
+def _made(walk: Walk, node: fx.Node) -> Shape:
+    """A tensor of one value, of any width."""
+    return filled(walk, shapes_of(node.meta["val"]))
+
+
+@rule("unfold")
+def _unfold(walk: Walk, node: fx.Node) -> Shape:
+    """Windows that overlap."""
+    arguments = named(node)
+    x, result = walk.of(arguments["self"]), shapes_of(node.meta["val"])
+    at = arguments["dimension"] % len(x)
+    walk.hold([x[at]], "unfold runs over its outputs")
+    return (*x[:at], result[at], *x[at + 1 :], result[-1])
+
+
+@rule("sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata")
+def _asked(walk: Walk, node: fx.Node) -> Shape | None:
+    """What asks for sizes, which are then computed with."""
+    if kind(node) == "_assert_tensor_metadata":
+        return ()
+    x = walk.of(node.args[0])
+    dims = [x[named(node)["dim"] % len(x)]] if kind(node) == "sym_size" else x
+    walk.hold(dims, "its width is computed with")
+    return ()

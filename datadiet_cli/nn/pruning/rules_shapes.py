@@ -281,30 +281,3 @@ def _index_select(walk: Walk, node: fx.Node) -> Shape | None:
     at = arguments["dim"] % len(x)
     walk.indexed(x[at], _TAKEN)
     return (*x[:at], shapes_of(node.meta["val"])[at], *x[at + 1 :])
-
-
-@rule("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty")
-def _made(walk: Walk, node: fx.Node) -> Shape:
-    """A tensor of one value, of any width."""
-    return filled(walk, shapes_of(node.meta["val"]))
-
-
-@rule("unfold")
-def _unfold(walk: Walk, node: fx.Node) -> Shape:
-    """Windows that overlap."""
-    arguments = named(node)
-    x, result = walk.of(arguments["self"]), shapes_of(node.meta["val"])
-    at = arguments["dimension"] % len(x)
-    walk.hold([x[at]], "unfold runs over its outputs")
-    return (*x[:at], result[at], *x[at + 1 :], result[-1])
-
-
-@rule("sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata")
-def _asked(walk: Walk, node: fx.Node) -> Shape | None:
-    """What asks for sizes, which are then computed with."""
-    if kind(node) == "_assert_tensor_metadata":
-        return ()
-    x = walk.of(node.args[0])
-    dims = [x[named(node)["dim"] % len(x)]] if kind(node) == "sym_size" else x
-    walk.hold(dims, "its width is computed with")
-    return ()

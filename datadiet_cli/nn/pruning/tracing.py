@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
+from torch import fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
@@ -47,11 +48,14 @@ def structure_of(
     """
     walk = walked(program)
     places, kinds = _places(program, walk, prefix)
+    makers = [(name, dim) for own, dim in walk.makers for name in _names(places, prefix + own)]
+    roles = {name: role for own, role in walk.roles.items() for name in _names(places, prefix + own)}
     _hold_ends(program, walk, head)
     if head:
         places.update(_headed(program, walk, head))
+        roles.update({name: f"linear.{name.rpartition('.')[2]}" for name in head})
     for name in protected:
-        _protect(walk, places, prefix, name)
+        _protect(walk, places, makers, name)
     if not whole_heads:
         for ids in walk.blocks:
             walk.ties.hold(ids, "the class of the network has a fixed number of blocks or heads")
@@ -60,8 +64,7 @@ def structure_of(
                 _hold_attention(walk, places, name.rpartition(".")[0])
             if kinds.get(name) == InputKind.CONSTANT_TENSOR or name.removeprefix(prefix) in _passing(program):
                 walk.hold(dims, "a constant of the network has its width")
-    makers = [(prefix + name, dim) for name, dim in walk.makers]
-    return grouped(walk.ties, places, makers, {prefix + name: role for name, role in walk.roles.items()})
+    return grouped(walk.ties, places, makers, roles)
 
 
 def walked(program: ExportedProgram) -> Walk:
@@ -91,10 +94,19 @@ def _through(program: ExportedProgram, walk: Walk) -> None:
             walk.names[node] = spec.target
             if spec.kind == InputKind.PARAMETER:
                 walk.learnt.add(spec.target)
-            walk.shapes[node] = seen.setdefault(_key(tensor), tuple(axis(walk.ties.new(n)) for n in tensor.shape))
-    for node in program.graph.nodes:
+            walk.shapes[node] = seen.setdefault(identity(tensor), tuple(axis(walk.ties.new(n)) for n in tensor.shape))
+    for node in living(program):
         if node.op == "call_function":
             walk.visit(node)
+
+
+def living(program: ExportedProgram) -> list[fx.Node]:
+    """Nodes that a result depends on, or that do something else, in order."""
+    found: set[fx.Node] = set()
+    for node in reversed(program.graph.nodes):
+        if node.op != "call_function" or node.is_impure() or any(user in found for user in node.users):
+            found.add(node)
+    return [node for node in program.graph.nodes if node in found]
 
 
 def tensor_of(program: ExportedProgram, name: str | None) -> torch.Tensor | None:
@@ -103,7 +115,7 @@ def tensor_of(program: ExportedProgram, name: str | None) -> torch.Tensor | None
     return found if isinstance(found, torch.Tensor) else None
 
 
-def _key(tensor: torch.Tensor) -> tuple[Any, ...]:
+def identity(tensor: torch.Tensor) -> tuple[Any, ...]:
     """Equal for names of the same tensor."""
     return (tensor.data_ptr(), tuple(tensor.shape), tensor.stride()) if tensor.numel() else (id(tensor),)
 
@@ -122,13 +134,18 @@ def _places(program: ExportedProgram, walk: Walk, prefix: str) -> tuple[Places, 
         tensor = tensor_of(program, spec.target)
         node = next((node for node, name in walk.names.items() if name == spec.target), None)
         if tensor is not None and node is not None and spec.target is not None:
-            found[spec.target] = known.setdefault(_key(tensor), walk.of(node))
+            found[spec.target] = known.setdefault(identity(tensor), walk.of(node))
             kinds[prefix + spec.target] = spec.kind
     for name, value in {**program.constants, **program.state_dict}.items():
         if isinstance(value, torch.Tensor) and name not in found:
-            found[name] = known.get(_key(value)) or tuple(fixed(size) for size in value.shape)
+            found[name] = known.get(identity(value)) or tuple(fixed(size) for size in value.shape)
     order = [*program.state_dict, *(name for name in found if name not in program.state_dict)]
     return {prefix + name: found[name] for name in order if name in found}, kinds
+
+
+def _names(places: Places, name: str) -> list[str]:
+    """Names of the tensor that has a name: several if layers share it."""
+    return [other for other, shape in places.items() if shape is places[name] and shape] or [name]
 
 
 def _hold_ends(program: ExportedProgram, walk: Walk, head: object) -> None:
@@ -155,7 +172,6 @@ def _headed(program: ExportedProgram, walk: Walk, head: Mapping[str, torch.Tenso
         dims = [walk.ties.new(size) for size in tensor.shape]
         made[name] = tuple(axis(ids) for ids in dims)
         walk.ties.hold(dims[0], "its outputs are the network's answer")
-        walk.roles[name] = f"linear.{name.rpartition('.')[2]}"
         if tensor.dim() == 2:
             last: Dim = shapes[0][-1] if len(shapes) == 1 and isinstance(shapes[0], tuple) and shapes[0] else ()
             if sum(factor.size for factor in last) != tensor.shape[1]:
@@ -164,9 +180,8 @@ def _headed(program: ExportedProgram, walk: Walk, head: Mapping[str, torch.Tenso
     return made
 
 
-def _protect(walk: Walk, places: Places, prefix: str, name: str) -> None:
+def _protect(walk: Walk, places: Places, makers: list[tuple[str, int]], name: str) -> None:
     """Hold the outputs of a module and of those within it."""
-    makers = {(prefix + tensor, dim) for tensor, dim in walk.makers}
     found = False
     for tensor, dims in places.items():
         if tensor == name or tensor.startswith(name + "."):

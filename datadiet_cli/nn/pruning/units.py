@@ -33,7 +33,8 @@ def unit_scores(
       that take it, and its scales in norms; biases do not count (Fang et al., "DepGraph", CVPR 2023, section 3.3).
     - ``gradient``, ``fisher``, ``snip``: the sums of the scores that `weight_scores` gives these weights.
     - ``wanda``: the sum of them over the weights that take the unit, which are those that meet its values.
-    - ``activation``: mean absolute output of the layers that make it, each divided by its mean over the units.
+    - ``activation``: mean absolute output of its batch norms, or else of the layers that make it, each divided by its
+      mean over the units.
     - ``bn-scale``: the mean abs(scale) of the unit in batch norms (Liu et al., ICCV 2017, section 3).
     - ``lamp``: the sum of w^2 as above, divided by the sum of those in the group that are not smaller.
     - ``random``: even from 0 to 1, from a stream for each group by the seed and its name.
@@ -189,15 +190,15 @@ def _scales(ranking: Ranking, structure: Structure) -> dict[str, Floats]:
 
 def _activations(ranking: Ranking, structure: Structure) -> dict[str, Floats]:
     layers = _layers(ranking.model)
-    names = {member.tensor for group in structure.groups for member in group.members if member.makes}
-    names &= layers.keys()
+    heard = {group.name: _heard(group, layers) for group in structure.groups}
+    names = {member.tensor for members in heard.values() for member in members} & layers.keys()
     known = output_means(ranking.model, sorted(names), ranking.given, device=ranking.device, batch=ranking.batch)
     sizes = {name: tensor.shape for name, tensor in ranking.model.state_dict().items()}
     found = {}
     for group in structure.groups:
         parts = []
-        for member in group.members:
-            if member.makes and member.tensor in known:
+        for member in heard[group.name]:
+            if member.tensor in known:
                 along = _along(known[member.tensor], member.dim, sizes[member.tensor][member.dim])
                 refuse_infinite(ranking.criterion, member.tensor, along)
                 mean = float(along[torch.from_numpy(member.positions)].mean())
@@ -206,6 +207,16 @@ def _activations(ranking: Ranking, structure: Structure) -> dict[str, Floats]:
         if scores is not None:
             found[group.name] = scores
     return found
+
+
+def _heard(group: Group, layers: Mapping[str, nn.Module]) -> list[Member]:
+    """Where the units of a group come out: of its batch norms, or else of what makes them."""
+    found = [
+        member
+        for member in group.members
+        if isinstance(layers.get(member.tensor), _BatchNorm) and member.tensor.endswith("weight")
+    ]
+    return found or [member for member in group.members if member.makes]
 
 
 def _along(values: Tensor, dim: int, size: int) -> Tensor:

@@ -234,7 +234,9 @@ def _with_factory(path: str, dataset: Dataset, settings: PruneModel, context: Co
         raise ConfigError(f"{STEP}: {path}: weights alone are no network; --factory package.module:callable builds it")
     like = Training(factory=settings.factory, factory_args=settings.factory_args, image_size=settings.image_size)
     material = material_of(dataset, like, context, STEP)
-    options = {"dropout": 0.0, "factory": settings.factory, "arguments": arguments_of(like, STEP)}
+    # What was trained elsewhere takes samples as they are.
+    arguments = arguments_of(like, STEP)
+    options = {"dropout": 0.0, "factory": settings.factory, "arguments": arguments, "raw": True}
     spec = Spec("factory", material.fields, material.goal.classes, options, material.goal.label)
     try:
         return Trained(from_weights(path, spec), spec, material.transform), material

@@ -171,6 +171,7 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
     # Shares are of what there was at first.
     left = 1 - ranking.state.gone
     least = LEAST_UNITS if settings.least_per_layer is None else settings.least_per_layer
+    dense, now = (sum(tensor.numel() for tensor in m.parameters()) for m in (case.model, ranking.state.model))
     if settings.scope == "row":
         raise ConfigError(f"{STEP}: --scope row is for weights; channels compete in a layer, all, or those of one form")
     return choose_units(
@@ -180,9 +181,9 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
         scope=settings.scope,
         signatures={name: group.signature for name, group in groups.items()},
         kinds={name: group.kind for name, group in groups.items()},
-        limits=UnitLimits(settings.protect, min(1.0, least / left), round_to=settings.round_to),
+        limits=UnitLimits(min(1.0, settings.protect * dense / now), min(1.0, least / left), round_to=settings.round_to),
         weights={name: _weights_of(group, known.structure) for name, group in groups.items()},
-        total=sum(tensor.numel() for tensor in case.model.parameters()),
+        total=now if settings.protect else None,
     )
 
 
@@ -221,7 +222,7 @@ def _masks(case: Case, ranking: Ranking, share: float, *, by_share: bool = False
     weights = {name: parts[name].detach().cpu() for name in case.tensors}
     if settings.structure == "n:m":
         n, m = blocks_of(settings.pattern)
-        return n_of_m(ranking.weights, weights, n=n, m=m)
+        return n_of_m(ranking.weights, weights, n=n, m=m, dims=_inputs_of(ranking.state.model))
     by_share = by_share or settings.target not in ("threshold", "quantile")
     amount = {"share": share} if by_share else {settings.target: float(getattr(settings, settings.target))}
     return masks_of(
@@ -232,6 +233,13 @@ def _masks(case: Case, ranking: Ranking, share: float, *, by_share: bool = False
         signatures=case.signatures(),
         limits=_limits(case),
     )
+
+
+def _inputs_of(model: "Model") -> dict[str, int]:
+    """The dimension along which inputs lie, where it is not the second."""
+    from torch.nn.modules.conv import _ConvTransposeNd
+
+    return {f"{name}.weight": 0 for name, module in model.named_modules() if isinstance(module, _ConvTransposeNd)}
 
 
 def _limits(case: Case) -> "Limits":

@@ -87,13 +87,13 @@ def test_units_by_what_flows_through_them():
     structure = residual_structure(model)
     given = {}
     model.eval()
-    for name in ("conv1", "conv2", "fc1", "fc2"):
+    for name in ("norm1", "norm2", "fc1", "fc2"):
         model.get_submodule(name).register_forward_hook(
             lambda _, args, out, name=name: given.update({name: (args[0].detach(), out.detach())})
         )
     with torch.no_grad():
         model(*samples.inputs)
-    means = [given[name][1].abs().mean((0, 2, 3)).double() for name in ("conv1", "conv2")]
+    means = [given[name][1].abs().mean((0, 2, 3)).double() for name in ("norm1", "norm2")]
     expected = sum(mean / mean.mean() for mean in means).numpy() / 2
     fc1 = given["fc1"][1].abs().mean(0).numpy()
     found = units_of("activation", model, structure, samples)
