@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select schemas clean
+.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select bench-prune schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-denoise DATA=folder  the same of denoise and balance"
 	@echo "make bench-prove DATA=folder  the same of select-features and train"
 	@echo "make bench-select DATA=folder  what a model learns from the samples that select-samples keeps"
+	@echo "make bench-prune  what pruning a model costs in accuracy and gains in speed, beside peers"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -48,6 +49,7 @@ prove: .venv/.ready
 	$(BIN)/datadiet run configs/prove-images.yaml --force || test $$? -eq 3
 	$(BIN)/datadiet run configs/prove-text.yaml --force
 	$(BIN)/datadiet run configs/prove-audio.yaml --force
+	$(BIN)/datadiet run configs/prove-model.yaml --force || test $$? -eq 3
 
 test: .venv/.ready
 	$(BIN)/python -m pytest
@@ -94,6 +96,12 @@ bench-select: .venv/.ready
 	$(BIN)/python benchmarks/bench_dynamic.py
 	$(BIN)/python benchmarks/bench_scoring.py
 	$(BIN)/python benchmarks/bench_selection.py
+
+# It goes on from what it wrote: remove build/bench to begin anew.
+bench-prune: .venv/.ready
+	@mkdir -p $(SELECT)
+	$(BIN)/python benchmarks/bench_prune_speed.py --out $(SELECT)/prune-speed.json
+	$(BIN)/python benchmarks/bench_prune.py --out $(SELECT)/prune.json
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

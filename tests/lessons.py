@@ -20,7 +20,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from datadiet_cli.__main__ import run
-from datadiet_cli.nn import modelfile
+from datadiet_cli.nn import cost, modelfile
 from datadiet_cli.nn.optimising import Stepper
 from tests.conftest import names, report, table, tree_digest
 
@@ -195,6 +195,37 @@ def without_program() -> Iterator[None]:
         patch.setattr(modelfile, "_save_program", lambda _, path: Path(path).touch())
         patch.setattr(modelfile, "_compare", lambda *_: 0.0)
         yield
+
+
+@contextmanager
+def by_steady_clock() -> Iterator[None]:
+    """A model takes a nanosecond for each multiplication, and is not opened again in a process of its own."""
+
+    def steady(models, inputs, *, batches=cost.BATCHES, rounds=cost.ROUNDS, threads=1):
+        def told(name, batch):
+            model = models[name]
+            seconds = batch * 1e-9 * cost.macs(model, inputs[name]) if isinstance(model, cost.nn.Module) else 1e-6
+            same, times = (seconds, seconds), (seconds,) * rounds
+            return cost.Latency(
+                batch, seconds, same, seconds, same, rounds, threads, "made up", "made up", times, times
+            )
+
+        return {name: [told(name, batch) for batch in batches] for name in models}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cost, "latency", steady)
+        patch.setattr(modelfile, "_reopen", lambda *_: None)
+        yield
+
+
+GENTLE = ["--epochs", "1", "--controls", "none", "--quiet"]
+"""As little of what heals and proves a pruned model as there can be."""
+
+
+def to_prune(kind, *flags):
+    """The arguments that prune a model of a kind, all but the command, its OUTPUT first."""
+    given = made(kind)
+    return lambda out: ["prune-model", given.folder, out, "--data", given.source, *given.flags, *GENTLE, *flags]
 
 
 def learned(folder):

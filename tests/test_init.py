@@ -62,7 +62,7 @@ class TestStarter:
         text = (tmp_path / "p.yaml").read_text()
         # A step that sleeps is a comment as a whole.
         awake = re.sub(r"^  # (- |    )", r"  \1", text, flags=re.MULTILINE)
-        bare = re.sub(r"^( *)# (\w+: \S+(?: \S+)?)( +#.*)?$", r"\1\2", awake, flags=re.MULTILINE)
+        bare = re.sub(r"^( *)# (\w+: (?:\[.*\]|\S+(?: \S+)?))( +#.*)?$", r"\1\2", awake, flags=re.MULTILINE)
         (tmp_path / "all.yaml").write_text(bare)
         steps = load_pipeline(tmp_path / "all.yaml", {}, {}).steps
         assert [step.name for step in steps] == list(STEPS)

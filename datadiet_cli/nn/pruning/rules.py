@@ -50,7 +50,7 @@ class Walk:
         learnt: names of those that are parameters.
         makers: dimensions of tensors that compute positions, by name of the tensor and dimension, in order.
         roles: what each tensor is to the first operation that takes it, such as ``conv2d.weight``.
-        blocks: numbers of the positions of dimensions that were split into blocks, such as the heads of an attention.
+        coded: numbers of positions that code of a class may count, such as those of heads, each with a reason.
     """
 
     def __init__(self, turned: set[str]) -> None:
@@ -61,7 +61,7 @@ class Walk:
         self.learnt: set[str] = set()
         self.makers: dict[tuple[str, int], None] = {}
         self.roles: dict[str, str] = {}
-        self.blocks: list[Ints] = []
+        self.coded: list[tuple[Ints, str]] = []
         self._second: set[str] = set()
 
     def visit(self, node: fx.Node) -> None:
@@ -195,7 +195,7 @@ class Walk:
             self.ties.tie(grid[:1], grid)
             return Factor(first, None, place), Factor(second, grid[0], place)
         self.ties.tie(grid[:, :1], grid)
-        self.blocks.append(factor.ids)
+        self.coded.append((factor.ids, "the code of the network may have a fixed number of blocks or heads"))
         return Factor(first, grid[:, 0], place), Factor(second, None, place)
 
     def swapped(self, factors: Sequence[Factor]) -> None:

@@ -218,7 +218,10 @@ def _parted(walk: Walk, dim: Dim) -> Any:
     """Numbers of a dimension that is taken apart; None if it stays."""
     if len(dim) == 1 and dim[0].origin is not None:
         walk.turn(dim[0])
-    return walk.flat(dim, "its outputs are taken apart")
+    ids = walk.flat(dim, "its outputs are taken apart")
+    if ids is not None:
+        walk.coded.append((ids, "the code of the network may say where its outputs are taken apart"))
+    return ids
 
 
 @rule("unbind")

@@ -37,8 +37,9 @@ def structure_of(
         head: tensors by full name of a linear layer (NAME.weight, and maybe NAME.bias) that takes the result, and is
             not in the program. Its columns go with the last dimension of the result. None: the result stays as it is.
         protected: full names of modules of which no output may go; those within them count.
-        whole_heads: whether blocks, such as heads of an attention, may go, and widths of constants. Code that was
-            written for a number of heads cannot do with fewer; a program can, as `rewriting.rewritten` rewrites it.
+        whole_heads: whether blocks, such as heads of an attention, may go, parts of a layer that go different ways,
+            and widths of constants. A class whose code counts them cannot do with fewer, and may even go on without
+            an error; a program can, as `rewriting.rewritten` rewrites it.
 
     Returns:
         Groups, and the layers that stay whole, each with the reason.
@@ -57,8 +58,8 @@ def structure_of(
     for name in protected:
         _protect(walk, places, makers, name)
     if not whole_heads:
-        for ids in walk.blocks:
-            walk.ties.hold(ids, "the class of the network has a fixed number of blocks or heads")
+        for ids, reason in walk.coded:
+            walk.ties.hold(ids, reason)
         for name, dims in places.items():
             if name.rpartition(".")[2].startswith("in_proj_"):
                 _hold_attention(walk, places, name.rpartition(".")[0])

@@ -253,14 +253,12 @@ class Case:
         shape: of one sample.
         exact: whether units that are all zero are the same as units that are gone: no norm runs over them.
         free: whether torch can export it for any number of samples.
-        plain: whether its class can hold what is left, as no code of it says a width.
     """
 
     make: Callable[[], nn.Module]
     shape: tuple[int, ...]
     exact: bool = True
     free: bool = True
-    plain: bool = True
 
 
 ZOO: dict[str, Case] = {
@@ -270,12 +268,12 @@ ZOO: dict[str, Case] = {
     "mobile": Case(Mobile, (3, 6, 6)),
     "shuffle": Case(Shuffle, (3, 6, 6)),
     "plain": Case(Plain, (3, 6, 6)),
-    "grown": Case(Grown, (3, 4, 4), plain=False),
+    "grown": Case(Grown, (3, 4, 4)),
     "normed": Case(Normed, (5,), exact=False),
-    "gated": Case(Gated, (5,), plain=False),
-    "attention": Case(Attention, (5, 6), exact=False, plain=False),
-    "packed": Case(Packed, (5, 6), plain=False),
-    "transformer": Case(Transformer, (5, 6), exact=False, plain=False),
+    "gated": Case(Gated, (5,)),
+    "attention": Case(Attention, (5, 6), exact=False),
+    "packed": Case(Packed, (5, 6)),
+    "transformer": Case(Transformer, (5, 6), exact=False),
     "recurrent": Case(Recurrent, (7,), free=False),
     "odd": Case(Odd, (5,)),
 }
