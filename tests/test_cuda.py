@@ -1,20 +1,32 @@
 """What takes `--device` works on a GPU: twice the same, and about what a processor gives. Skipped without one."""
 
+import copy
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
+from torch import nn
 
+from datadiet_cli.errors import DatadietError
 from datadiet_cli.nn.batches import Samples
 from datadiet_cli.nn.dynamic import DYNAMIC
 from datadiet_cli.nn.gradients import full_gradient_norms
 from datadiet_cli.nn.models import DEFAULTS, MODELS, build
 from datadiet_cli.nn.predicting import features, predict
+from datadiet_cli.nn.pruning.criteria import CRITERIA
+from datadiet_cli.nn.pruning.masks import n_of_m
+from datadiet_cli.nn.pruning.recovery import reestimate
+from datadiet_cli.nn.pruning.shrink import examined
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Field, Spec
-from datadiet_cli.nn.training import fit
+from datadiet_cli.nn.training import Penalty, Teacher, fit
 from tests.conftest import Cli, report, table
+from tests.lessons import made, to_prune, weights
+from tests.nn.pruning.ranked import case_of, matrices, of, seeded, units_of
+from tests.nn.pruning.zoo import program_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -136,3 +148,159 @@ def test_evaluate(rows, tmp_path, datadiet: Cli):
     ran = datadiet("evaluate", half, "--against", rows, "--seeds", "2", "--epochs", "4", *flags, "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["figures"]["accuracy"] > 0.5
+
+
+def to_rank(model):
+    """A network with samples, and the groups of its units."""
+    if model == "courses":
+        return *case_of("courses"), None
+    shown = samples(model, 48)
+    one = network(model, shown).eval()
+    return one, shown, examined(one, Spec(model, FIELDS[model], ("a", "b", "c")), shown.inputs).structure
+
+
+def alike(here, there):
+    """Two rankings: the same names, and hardly two values in another order."""
+    assert list(here) == list(there)
+    flat = [np.concatenate([np.asarray(one[name], dtype=np.float64).ravel() for name in one]) for one in (here, there)]
+    assert np.isfinite(flat[1]).all()
+    assert np.array_equal(*flat) or spearmanr(*flat).statistic > 0.999
+
+
+@pytest.mark.parametrize("model", [*MODELS, "courses"])
+def test_criteria(model):
+    """What weights and units are worth is the same bits twice, and ranks them as a processor does."""
+    one, shown, structure = to_rank(model)
+    for name, criterion in CRITERIA.items():
+        asked = [lambda device, name=name: of(name, one, shown, matrices(one), device=device)]
+        if structure is not None and structure.groups:
+            asked.append(lambda device, name=name: units_of(name, one, structure, shown, device=device))
+        for ask in asked if "weights" in criterion.structures else asked[1:]:
+            here, there, again = ask(CPU), ask(GPU), ask(GPU)
+            assert all(np.array_equal(there[key], again[key]) for key in there), name
+            alike(here, there)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_heals(model):
+    """Masks, a teacher, a penalty and batch norms: the same bits twice, what is gone stays gone, and all comes back."""
+    one, shown, structure = to_rank(model)
+    draw = torch.Generator().manual_seed(0)
+    masks = {name: torch.rand(one.get_parameter(name).shape, generator=draw) > 0.5 for name in matrices(one)}
+    penalty = Penalty(structure.groups, 1e-3) if structure.groups else None
+    teacher = Teacher(copy.deepcopy(one), 0.5, 2.0)
+    recipe = Recipe(epochs=2, batch_size=16, augment=())
+
+    def healed():
+        given = {"masks": masks, "teacher": teacher, "penalty": penalty, "validation": shown}
+        done = fit(copy.deepcopy(one), shown, recipe, seed=0, device=GPU, **given)
+        norms = reestimate(done.model, shown, device=GPU)
+        return done, norms
+
+    (first, norms), (second, _) = healed(), healed()
+    assert same(first, second)
+    assert not any(first.model.get_parameter(name).detach()[~mask].any() for name, mask in masks.items())
+    assert {own.device for own in first.model.state_dict().values()} == {CPU}
+    assert reestimate(second.model, shown, device=CPU) == norms
+    for name, tensor in first.model.state_dict().items():
+        torch.testing.assert_close(tensor, second.model.state_dict()[name], rtol=1e-3, atol=1e-3)
+
+
+def test_two_of_four_is_what_sparse_kernels_take():
+    torch.manual_seed(0)
+    layer = nn.Linear(256, 128).half().cuda()
+    scores = {"weight": layer.weight.detach().abs().float().cpu()}
+    (mask,) = n_of_m(scores, scores, n=2, m=4).values()
+    layer.weight.data.mul_(mask.cuda())
+    given = torch.randn(64, 256, device=GPU, dtype=torch.float16)
+    dense = layer(given)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        patch.setattr("warnings.warn", lambda *_, **__: None)  # that they are a prototype
+        layer.weight = nn.Parameter(torch.sparse.to_sparse_semi_structured(layer.weight.data))
+        torch.testing.assert_close(layer(given), dense, rtol=1e-2, atol=1e-2)
+
+
+LINES = {
+    **{f"channels by {name}": ["--criterion", name] for name in CRITERIA},
+    "weights": ["--structure", "weights", "--criterion", "lamp", "--scope", "layer"],
+    "two of four": ["--structure", "n:m", "--criterion", "wanda"],
+    "a teacher": ["--distil", "50%", "--regularise", "group"],
+    "rounds": ["--schedule", "iterative", "--rounds", "2", "--criterion", "gradient"],
+    "as far as it goes": ["--schedule", "adaptive", "--tolerance", "50%", "--rounds", "2"],
+    "controls": ["--controls", "random", "--controls", "scratch", "--sensitivity", "--onnx"],
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_prune_model(line, tmp_path, datadiet: Cli):
+    told = []
+    for number in range(2):
+        out = tmp_path / f"out{number}"
+        ran = datadiet(*to_prune("pictures", "--device", "cuda", "--no-cache", *LINES[line])(out))
+        assert ran.code == 0, ran.err
+        told.append(report(out))
+        (taken,) = (step.pop("timings") for step in told[-1]["steps"])
+        assert "NVIDIA" in taken["latency"]["after"][0]["processor"]
+        for fact in ("run", "output"):
+            del told[-1][fact]
+    assert json.dumps(told[0]) == json.dumps(told[1])
+    one, two = (weights(tmp_path / f"out{number}") for number in range(2))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+class Rows(nn.Module):
+    """A picture row by row, through a layer that takes courses."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.enter, self.head = nn.Linear(24, 16), nn.Linear(16, 2)
+        layer = nn.TransformerEncoderLayer(16, 4, 24, batch_first=True)
+        self.body = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False) if kind == "encoder" else None
+        self.states = nn.LSTM(16, 16, batch_first=True) if kind == "lstm" else None
+
+    def forward(self, x):
+        x = self.enter(x.flatten(2).unflatten(2, (8, 8)).movedim(2, 1).flatten(2))
+        return self.head((self.body(x) if self.states is None else self.states(x)[0]).mean(1))
+
+
+class Pooled(nn.Module):
+    """A network whose gradient torch cannot take on CUDA in a way that is the same each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1), nn.Linear(72, 2)
+
+    def forward(self, x):
+        return self.head(nn.functional.adaptive_avg_pool2d(self.two(self.one(x).relu()), 3).relu().flatten(1))
+
+
+def exported(network, path):
+    torch.export.save(program_of(network.eval(), torch.rand(2, 3, 8, 8)), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["encoder", "lstm"])
+def test_a_program(kind, tmp_path, datadiet: Cli, datadiet_process: Cli):
+    """Exported networks are pruned and trained on a GPU, and what becomes of them needs none."""
+    data = made("pictures").source
+    given, out = exported(seeded(lambda: Rows(kind)), tmp_path / "given.pt2"), tmp_path / "out"
+    flags = ["--criterion", "gradient", "--distil", "30%", "--epochs", "2", "--device", "cuda"]
+    ran = datadiet("prune-model", given, out, "--data", data, *flags)
+    assert ran.code == 0, ran.err
+    costs = report(out)["steps"][-1]["metrics"]["costs"]
+    assert costs["pruned"]["macs"] < costs["dense"]["macs"]
+    blind = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    ran = datadiet_process("predict", out, data, tmp_path / "said.csv", env=blind)
+    assert ran.code == 0, ran.err
+
+
+def test_what_is_never_twice_the_same_is_refused(tmp_path, datadiet: Cli):
+    given = exported(seeded(Pooled), tmp_path / "given.pt2")
+    call = ["prune-model", given, tmp_path / "out", "--data", made("pictures").source]
+    ran = datadiet(*call, "--device", "cuda")
+    assert ran.code != 0
+    assert "adaptive_avg_pool2d_backward_cuda" in ran.complaint
+    assert "--device cpu" in ran.complaint
+    shown = samples("resnet8")
+    with pytest.raises(DatadietError, match="deterministic"):
+        fit(seeded(Pooled), Samples((shown.inputs[0].float(),), shown.target % 2), Recipe(epochs=1), seed=0, device=GPU)

@@ -51,4 +51,5 @@ class Evaluate(Training):
         model = None if self.against_model is None or self.model == "auto" else self.model
         named = (self.against, self.against_model, model, self.test)
         # A run depends on the dataset that it began with anyway.
-        return [*super().reads(), *(path for path in named if path is not None and path != PIPELINE)]
+        own = {PIPELINE, TRAINED}
+        return [*super().reads(), *(path for path in named if path is not None and path not in own)]

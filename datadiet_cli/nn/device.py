@@ -165,7 +165,7 @@ def computing(device: "torch.device", threads: int) -> Iterator[None]:
     same; the last one to end puts back what was before the first. OpenMP keeps a number for each thread besides, which
     stays in a thread whose training ends while others go on.
 
-    On CUDA, only deterministic algorithms are used, an operation that has none is an error, and float32 is not rounded
+    On CUDA, only deterministic algorithms are used, an operation that has none is refused, and float32 is not rounded
     to TF32. cuBLAS needs ``CUBLAS_WORKSPACE_CONFIG`` for that, which is set to ``:4096:8`` unless it is there; it is
     read at the first use of CUDA, so whoever uses CUDA before must set it.
 
@@ -175,6 +175,7 @@ def computing(device: "torch.device", threads: int) -> Iterator[None]:
 
     Raises:
         ValueError: another training is running with another number of threads.
+        DatadietError: on CUDA, the network has an operation without a deterministic algorithm.
     """
     import torch
 
@@ -187,9 +188,25 @@ def computing(device: "torch.device", threads: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deterministic(device: "torch.device") -> Iterator[None]:
-    """The part of `computing` that is about CUDA, for whoever only predicts; on a CPU there is nothing to set."""
-    with _DETERMINISTIC.held(1) if device.type == "cuda" else contextlib.nullcontext():
+    """The part of `computing` that is about CUDA, for whoever only predicts; on a CPU there is nothing to set.
+
+    Raises:
+        DatadietError: the network has an operation without a deterministic algorithm.
+    """
+    if device.type != "cuda":
         yield
+        return
+    with _DETERMINISTIC.held(1):
+        try:
+            yield
+        except RuntimeError as error:
+            operation, refused, _ = str(error).partition(" does not have a deterministic implementation")
+            if not refused:
+                raise
+            raise DatadietError(
+                f"torch has no deterministic algorithm for {operation}, so two runs on CUDA would differ; "
+                "take --device cpu"
+            ) from None
 
 
 @contextlib.contextmanager

@@ -167,7 +167,11 @@ class _Builder:
         """Write an operation as a layer, if its weights are plain parameters."""
         tensors = [source for source in node.all_input_nodes if source in self.names]
         values = fx.map_arg(node.args, lambda source: self.tensors[self.names[source]] if source in tensors else source)
-        made = maker(Call(node, values, self.names))
+        try:
+            made = maker(Call(node, values, self.names))
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError) as error:
+            # Whoever wrote the file by hand may say anything of how a layer is set.
+            raise ValueError(f"the network has {_name_of(node)} of another form than torch writes it") from error
         if made is None:
             return False
         given = _nodes(made.given)

@@ -1,6 +1,6 @@
 """What pruning a model came to, in lines for a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _STAGES = {
@@ -32,6 +32,21 @@ def details(metrics: Mapping[str, Any]) -> list[str]:
     found = [f"{_STAGES[name]} {_shown(one[main], main)}" for name, one in metrics["stages"].items()]
     lines.append(f"{'accuracy' if main == 'accuracy' else 'R2'}: {', '.join(found)}")
     return lines
+
+
+def timing(latency: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Where and how it was timed, and how much faster the model is."""
+    if not latency.get("after"):
+        return []
+    after, before = latency["after"], latency["before"]
+    key = "wall" if after[0]["cpu"] is None else "cpu"
+    faster = ", ".join(
+        f"{one[key] / max(two[key], 1e-12):.2f}x as fast with {two['batch']}"
+        for one, two in zip(before, after, strict=True)
+    )
+    one = after[0]
+    threads = f"{one['threads']} thread{'' if one['threads'] == 1 else 's'}"
+    return [f"{faster}; timed turn by turn by {one['runtime']}, {threads}, {one['processor']}"]
 
 
 def _target(target: Mapping[str, Any]) -> str | None:

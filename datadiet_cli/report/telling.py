@@ -66,6 +66,8 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
         lines += [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(said, WIDTH, break_long_words=False)]
         trained, asked = (timings.get(name, {}).get(protocol) for name in ("training", "inference"))
         lines += table(block, trained, asked, timings.get("latency"))
+    if step["name"] == "prune-model":
+        lines += pruning.timing(timings.get("latency", {}))
     return lines
 
 

@@ -189,7 +189,9 @@ def _said_of_random(block: dict[str, Any]) -> list[str]:
     against = block["differences"].get("random")
     if against is None or against["verdict"]["lower"] > 0:
         return []
-    return ["the criterion did not beat random choice: what is left was healed by training, whatever went"]
+    if against["verdict"]["difference"] <= 0:
+        return ["the criterion did not beat random choice: training healed what was left, whatever went"]
+    return ["that the criterion beats random choice is not proved by so few test samples"]
 
 
 def _gates(case: Case, costs: dict[str, Any], block: dict[str, Any]) -> list[Brake]:

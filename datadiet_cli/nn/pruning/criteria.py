@@ -204,7 +204,8 @@ def elements(ranking: Ranking, names: Sequence[str]) -> dict[str, Tensor]:
 
 def _lamp(name: str, weight: Tensor) -> Tensor:
     refuse_infinite("lamp", name, weight)
-    return lamp(weight.to(torch.float64).square().flatten()).view_as(weight)
+    # CUDA adds up the squares in another order each time.
+    return lamp(weight.to("cpu", torch.float64).square().flatten()).view_as(weight)
 
 
 def _by_gradient(ranking: Ranking, names: Sequence[str]) -> dict[str, Tensor]:

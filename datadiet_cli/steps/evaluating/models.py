@@ -37,12 +37,12 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
         InputError: a model cannot be read, or the samples lack what it takes.
         MissingExtraError: what reads or encodes the samples is not installed.
     """
-    paths = _paths(settings, context)
+    paths, names = _paths(settings, context), _names(settings)
     test = dataset if not dataset.split_names else _judged(dataset)
     goal = target_of(test, STEP, settings.task, learned=False)
     after, before = (opened(path, goal, settings.factory, STEP) for path in paths)
     if set(after.spec.classes) != set(before.spec.classes):
-        raise ConfigError(f"{STEP}: {settings.model} and {settings.against_model} do not predict the same classes")
+        raise ConfigError(f"{STEP}: {names[0]} and {names[1]} do not predict the same classes")
     classes = after.spec.classes
     goal = _renumbered(goal, classes)
     sides = [(name, known, shown(known, test, context, STEP, goal)) for name, known in _named(before, after)]
@@ -62,7 +62,7 @@ def compared_models(dataset: Dataset, settings: Evaluate, context: Context) -> O
     notes = [f"test samples without a label of the models, or that cannot be read: {lost:,}"] if lost else []
     metrics = {
         "task": goal.task,
-        "models": {"after": settings.model, "before": settings.against_model},
+        "models": {"after": names[0], "before": names[1]},
         "test_samples": len(rows),
         "protocols": {"models": block},
         "notes": [*notes, *block["notes"]],
@@ -90,6 +90,11 @@ def _paths(settings: Evaluate, context: Context) -> tuple[str, str]:
     if after == "auto":
         raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
     return after, before
+
+
+def _names(settings: Evaluate) -> tuple[str, str]:
+    """What both are called; where they were made for a moment nobody wants to know."""
+    return settings.model if settings.model != "auto" else "the last model", str(settings.against_model)
 
 
 def _named(before: Trained, after: Trained) -> list[tuple[str, Trained]]:

@@ -2,11 +2,13 @@
 
 import fnmatch
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datadiet_cli.config.prune_model import PruneModel
 from datadiet_cli.config.training import Training
@@ -49,6 +51,7 @@ class Case:
         division: those to learn from, to choose by, and to be judged by.
         settings: of the step.
         context: the run.
+        answers: what models said of the test samples, as long as they are there.
     """
 
     known: Trained
@@ -56,6 +59,7 @@ class Case:
     division: Division
     settings: PruneModel
     context: Context
+    answers: "WeakKeyDictionary[Model, NDArray[np.float64]]" = field(default_factory=WeakKeyDictionary)
 
     @property
     def spec(self) -> Spec:
@@ -244,12 +248,17 @@ def _with_factory(path: str, dataset: Dataset, settings: PruneModel, context: Co
         raise ConfigError(f"{STEP}: {error}") from error
 
 
+def _chooses(settings: PruneModel) -> bool:
+    """Whether something is chosen by validation samples."""
+    return settings.max_accuracy_drop is not None or settings.schedule == "adaptive" or settings.sensitivity
+
+
 def _divided(material: Material, settings: PruneModel, context: Context) -> Division:
     def parts(test: float | None) -> Division:
         return divide(
             material.dataset,
             material.goal,
-            validation=settings.validation,
+            validation=settings.validation if _chooses(settings) else 0.0,
             test=test,
             seed=context.seed,
             usable=material.usable & material.goal.known,

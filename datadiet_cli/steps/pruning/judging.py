@@ -36,9 +36,14 @@ def margin_of(case: Case) -> float:
 
 
 def said_of(case: Case, model: "Model", rows: Ints) -> Floats:
-    """What a model says of some samples: (k, K) probabilities, or (k,) numbers."""
+    """What a model says of some samples: (k, K) probabilities, or (k,) numbers. It is asked once about the test."""
+    tested = rows is case.division.test
+    if tested and model in case.answers:
+        return case.answers[model]
     found = predicted(model, case.material, rows, case.context)
     model.to("cpu")
+    if tested:
+        case.answers[model] = found
     return found
 
 
