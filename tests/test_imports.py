@@ -11,6 +11,9 @@ from tests.data.trees import write
 
 HEAVY = {
     "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
     "sklearn",
     "scipy",
     "polars",

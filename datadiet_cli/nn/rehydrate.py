@@ -153,10 +153,7 @@ class _Builder:
         self.new[node] = self.graph.call_function(node.target, *self._arguments(node))
 
     def _arguments(self, node: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        def new(source: fx.Node) -> fx.Node:
-            return self.new[source]
-
-        return fx.map_arg(node.args, new), fx.map_arg(node.kwargs, new)
+        return fx.map_arg(node.args, self.new.__getitem__), fx.map_arg(node.kwargs, self.new.__getitem__)
 
     def _counts(self, node: fx.Node) -> bool:
         """Whether an operation only counts the batches of a batch norm, which the layer does itself."""
@@ -186,8 +183,7 @@ class _Builder:
         for source in given:
             if source in self.names:
                 self._lift(source, None)
-        called = self.graph.call_module(self.made[key], fx.map_arg(made.given, lambda source: self.new[source]))
-        self._results(node, called, made)
+        self._results(node, self.graph.call_module(self.made[key], fx.map_arg(made.given, self.new.__getitem__)), made)
         return True
 
     def _results(self, node: fx.Node, called: fx.Node, made: Made) -> None:
@@ -197,7 +193,7 @@ class _Builder:
             return
         for user in node.users:
             part = called
-            for i in made.results.get(user.args[1], ()) if user.users else ():  # type: ignore[call-overload]
+            for i in made.results.get(user.args[1], ()) if user.users else ():  # type: ignore[arg-type]
                 part = self.graph.call_function(operator.getitem, (part, i))
             self.new[user] = part
 
@@ -216,7 +212,7 @@ class _Builder:
         return path
 
     def _said(self, node: fx.Node, weight: str | None) -> str | None:
-        """The name that the program says an operation's module had: of dropout, and of a weight that has two names."""
+        """The name that the program says the module had: of dropout, and of a weight that has two names."""
         stack = list(node.meta.get("nn_module_stack", {}).values())
         path, kind = (str(part) for part in stack[-1]) if stack else ("", "")
         if weight is None:

@@ -1,14 +1,7 @@
-"""Encoders: what is alike gets near vectors, whoever else is encoded; and which .pt2 files are loaded at all."""
+"""Encoders: what is alike gets near vectors, whoever else is encoded; a user's own networks too."""
 
-import contextlib
-import io
-import json
-import os
-import pickle
-import subprocess
 import sys
 import wave
-import zipfile
 
 import numpy as np
 import polars as pl
@@ -27,7 +20,7 @@ from datadiet_cli.encode.vectors.making import Choice, row_type, vectors_of
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.neighbours import cosines, pairs_above
-from datadiet_cli.nn.scan import checked
+from tests.nn.archives import rewritten
 
 
 def picture(seed, side=120):
@@ -447,144 +440,3 @@ def test_torch_says_nothing_of_a_file_it_cannot_load(exported, tmp_path, capfd):
     with pytest.raises(InputError):
         Exported("cpu", path)
     assert capfd.readouterr().err == ""
-
-
-class Attack:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
-
-
-def rewritten(source, target, change):
-    """Copy an archive, each part through `change(name, data)`, which may give None to leave it out."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for member in old.infolist():
-            name = member.filename.partition("/")[2]
-            data = change(name, old.read(member))
-            if data is not None:
-                new.writestr(f"{member.filename.partition('/')[0]}/{name}", data)
-    return str(target)
-
-
-def in_graph(edit):
-    def change(name, data):
-        if not name.startswith("models/"):
-            return data
-        graph = json.loads(data)
-        edit(graph)
-        return json.dumps(graph)
-
-    return change
-
-
-def pickled(marker):
-    """What `torch.save` writes, with a pickle of our own in it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(Attack(marker), 2))
-        archive.writestr("archive/version", "3\n")
-    return buffer.getvalue()
-
-
-def size_of(graph, text):
-    graph["graph_module"]["graph"]["tensor_values"]["x"]["sizes"][0]["as_expr"]["expr_str"] = text
-
-
-def layout_of(graph, layout):
-    signature = graph["graph_module"]["module_call_graph"][0]["signature"]
-    signature["in_spec"] = json.dumps([1, layout])
-
-
-def attacks(marker):
-    run = f"__import__('os').mkdir({marker!r})"
-    enum = {"__enum__": True, "fqn": "antigravity:x", "name": "y"}
-    default = {"default_factory_module": "antigravity", "default_factory_name": "x", "dict_context": []}
-    return {
-        "pickle": lambda name, data: pickled(marker) if name.startswith("data/sample_inputs/") else data,
-        "weight": lambda name, data: (
-            data.replace(b'"use_pickle": false', b'"use_pickle": true', 1) if name.endswith("_config.json") else data
-        ),
-        "weight path": lambda name, data: (
-            data.replace(b'"weight_0"', b'"../../x"', 1) if name.endswith("_config.json") else data
-        ),
-        "size": in_graph(lambda graph: size_of(graph, run)),
-        "size of words": in_graph(lambda graph: size_of(graph, "Symbol('s0').__class__")),
-        "huge power": in_graph(lambda graph: size_of(graph, "9**9**9**9")),
-        "huge power in words": in_graph(lambda graph: size_of(graph, "Pow(Integer(9), Integer(999999999))")),
-        "guards": in_graph(lambda graph: graph.update(guards_code=[run])),
-        "operator": in_graph(lambda graph: graph["graph_module"]["graph"]["nodes"][0].update(target="torch.load")),
-        "operator of files": in_graph(
-            lambda graph: graph["graph_module"]["graph"]["nodes"][0].update(target="torch.ops.aten.from_file.default")
-        ),
-        "module": in_graph(
-            lambda graph: layout_of(graph, {"type": "collections.defaultdict", "context": default, "children_spec": []})
-        ),
-        "enum": in_graph(
-            lambda graph: layout_of(
-                graph, {"type": "builtins.dict", "context": json.dumps([enum]), "children_spec": []}
-            )
-        ),
-        "schema": in_graph(lambda graph: graph.update(schema_version={"major": 9, "minor": 0})),
-        "object": in_graph(lambda graph: graph["graph_module"].update(as_custom_obj={})),
-        "format": lambda name, data: b"pt1" if name == "archive_format" else data,
-        "no graph": lambda name, data: None if name.startswith("models/") else data,
-        "not json": lambda name, data: b"{" if name.startswith("models/") else data,
-        "json of another kind": lambda name, data: b"[1]" if name.startswith("models/") else data,
-    }
-
-
-@pytest.mark.parametrize("attack", attacks("x"))
-def test_a_file_that_could_do_harm_is_refused(exported, tmp_path, attack):
-    marker = str(tmp_path / "harm")
-    path = rewritten(exported / "free.pt2", tmp_path / "bad.pt2", attacks(marker)[attack])
-    with pytest.raises(InputError) as told:
-        checked(path)
-    assert "\n" not in str(told.value)
-    assert path in str(told.value)
-    assert not os.path.exists(marker)
-
-
-def test_the_pickle_attack_is_a_real_one(exported, tmp_path):
-    """What the scan keeps away: torch itself runs this file's code."""
-    import torch
-
-    marker = tmp_path / "harm"
-    path = rewritten(exported / "free.pt2", tmp_path / "bad.pt2", attacks(str(marker))["pickle"])
-    with contextlib.suppress(Exception):
-        torch.export.load(path)
-    if not marker.exists():
-        pytest.skip("this torch refuses it by itself")
-
-
-def test_honest_files_pass_and_parts_that_do_not_belong_do_not(exported, tmp_path):
-    for name in ("free.pt2", "fixed.pt2", "rows.pt2", "maps.pt2"):
-        assert checked(str(exported / name)) == (exported / name).read_bytes()
-    whole = (exported / "free.pt2").read_bytes()
-    for name, data in (("prefixed", b"x" + whole), ("cut", whole[:-40]), ("empty", b""), ("text", b"hello")):
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(InputError, match="is not a network saved by"):
-            checked(str(tmp_path / name))
-    for extra in ("free/data/aotinductor/x.so", "free/../up", "other/x", "free/extra/code.py", "free/archive_format"):
-        path = tmp_path / "more.pt2"
-        path.write_bytes(whole)
-        with zipfile.ZipFile(path, "a") as archive:
-            import warnings
-
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                archive.writestr(extra, "x")
-        with pytest.raises(InputError, match="is not loaded"):
-            checked(str(path))
-    with pytest.raises(InputError, match="cannot be read"):
-        checked(str(tmp_path / "none.pt2"))
-
-
-def test_the_scan_needs_no_torch(exported):
-    code = (
-        "import sys; from datadiet_cli.nn.scan import checked; checked(sys.argv[1]); assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code, str(exported / "free.pt2")], check=True)

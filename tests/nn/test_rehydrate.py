@@ -171,7 +171,7 @@ def _backward(out: Tensor) -> float:
 class _Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.cells = nn.LSTM(3, 5, batch_first=True)
+        self.cells = nn.LSTM(3, 5, batch_first=True, proj_size=2)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.cells(x)[0][:, -1]
@@ -200,7 +200,7 @@ def _flat(network: nn.Module) -> ExportedProgram:
     [
         (
             lambda: _program(_Recurrent(), torch.rand(4, 6, 3)),
-            "the weight cells.weight_ih_l0 is used by aten.lstm.input",
+            "has LSTM cells with proj_size, which cannot be turned into a layer",
         ),
         (lambda: _flat(nn.Linear(3, 2)), "the weight weight is used by aten"),
         (lambda: _flat(nn.Sequential(nn.BatchNorm1d(3))), "the weight 0.weight is used by aten"),

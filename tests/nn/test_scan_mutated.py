@@ -111,7 +111,7 @@ def test_mutated_archives_are_refused_or_loaded_and_run_nothing(
     hostile = [packed(members) for members in others]
     loaded = 0
 
-    @settings(max_examples=150, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         nonlocal loaded
