@@ -180,3 +180,8 @@ class PruneModel(Settings):
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} both say how much goes; give one of them")
         return named[0] if named else "sparsity"
+
+    @property
+    def fresh(self) -> bool:
+        """Whether weights are judged before they have learned anything."""
+        return self.at == "initialisation" or (self.at == "auto" and self.criterion == "snip")

@@ -1,7 +1,7 @@
 """Make a model smaller, heal it, and prove by test samples what it lost."""
 
 import os
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.config.base import percentage
@@ -11,16 +11,17 @@ from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.errors import InputError
 from datadiet_cli.outcome import Brake, Outcome
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.pruning.amounts import share_for, target_of
+from datadiet_cli.steps.pruning.arms import arms_of, courses_of, origin_of
 from datadiet_cli.steps.pruning.case import HEAD, STEP, Case, case_of
-from datadiet_cli.steps.pruning.cutting import Ranking, State, alike, begun, ranked
-from datadiet_cli.steps.pruning.healing import Healer, case_is_fresh, gentle_recipe, regularised
+from datadiet_cli.steps.pruning.checks import check
+from datadiet_cli.steps.pruning.cutting import Ranking, ranked
+from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe
 from datadiet_cli.steps.pruning.judging import compared
 from datadiet_cli.steps.pruning.proving import cost_of, layers_of, notes_of, stages_of, timed
-from datadiet_cli.steps.pruning.schedules import Course, finished, from_scratch, run_schedule
-from datadiet_cli.steps.pruning.searching import searched, unresolved
+from datadiet_cli.steps.pruning.schedules import Course
+from datadiet_cli.steps.pruning.searching import unresolved
 from datadiet_cli.steps.pruning.sensitivity import measured_alone, table_of
-from datadiet_cli.steps.teaching.lessons import Place, resumable, seed_of
+from datadiet_cli.steps.teaching.lessons import Place, resumable
 from datadiet_cli.transformfile import transform_files
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ def run(dataset: Dataset, settings: PruneModel, context: Context) -> Outcome:
         MissingExtraError: what reads the samples, or writes ONNX, is not installed.
         DatadietError: memory ran out.
     """
+    if settings.onnx:
+        from datadiet_cli.nn.onnxfile import need_onnx
+
+        need_onnx()
+    check(settings)
     case = case_of(dataset, settings, context)
-    target_of(case)
     with Place(STEP, [_key(case)], context) as place, resumable(context):
         return _pruned(case, Healer(case, place))
 
@@ -54,13 +59,54 @@ def _key(case: Case) -> str:
 
 def _pruned(case: Case, healer: Healer) -> Outcome:
     settings = case.settings
-    origin, first = _origin(case, healer)
+    origin, first = origin_of(case, healer)
     ranking = ranked(case, origin, settings.criterion, case.context.seed)
-    courses, target, brakes = _courses(case, healer, ranking)
+    courses, target, brakes = courses_of(case, healer, ranking)
     course = courses[0]
-    arms, taken, seen = _arms(case, healer, ranking, courses)
+    arms, taken, seen = arms_of(case, healer, ranking, courses)
     costs = {"dense": cost_of(case, case.model), "pruned": cost_of(case, course.final.model)}
+    block = _compared(case, arms, taken, seen, costs)
     rows = layers_of(case, case.model, course.final.model)
+    artefacts = {LAYERS: table_of(rows)}
+    alone = measured_alone(case, healer, ranking) if settings.sensitivity else None
+    if alone is not None:
+        artefacts[SENSITIVITY] = table_of(alone)
+    written, folder = _written(case, course)
+    whole = _whole(ranking)
+    notes = [*case.material.notes, *case.division.notes, *notes_of(case, course, whole), *block["notes"]]
+    metrics = {
+        **_asked(case, target),
+        "gone": course.final.gone,
+        "costs": costs,
+        "stages": stages_of(case, case.model, course),
+        "epochs": course.epochs,
+        "regularised": first,
+        "rounds": list(course.rounds),
+        "layers": rows,
+        "whole": whole,
+        "sensitivity": alone,
+        "files": written,
+        "protocols": {"pruning": block},
+        "notes": [*notes, *unresolved(target), *_said_of_random(block)],
+    }
+    timings = {
+        "training": {"pruning": {name: [round(s, 3) for s in each] for name, each in taken.items()}},
+        "latency": timed(case, {"before": case.model, "after": course.final.model}, _sessions(case, folder)),
+    }
+    return Outcome(
+        case.material.unreadable(case.context),
+        metrics,
+        brakes=[*brakes, *_gates(case, costs, block)],
+        artefacts=artefacts,
+        folders={FOLDER: folder},
+        figures=block["figures"],
+        timings=timings,
+    )
+
+
+def _compared(
+    case: Case, arms: "Mapping[str, Sequence[Model]]", taken: Any, seen: Any, costs: dict[str, Any]
+) -> dict[str, Any]:
     try:
         block = compared(case, arms, taken, seen)
     except ValueError as error:
@@ -68,10 +114,13 @@ def _pruned(case: Case, healer: Healer) -> Outcome:
         raise InputError(f"{STEP}: {where}: the test samples tell no difference: {error}") from error
     for name, one in (("before", costs["dense"]), ("after", costs["pruned"])):
         block["arms"][name]["cost"] |= one
-    whole = _whole(ranking)
-    notes = [*case.material.notes, *case.division.notes, *notes_of(case, course, whole), *block["notes"]]
-    recipe = gentle_recipe(case)
-    metrics: dict[str, Any] = {
+    return block
+
+
+def _asked(case: Case, target: dict[str, Any]) -> dict[str, Any]:
+    """What was to be done, and with what."""
+    settings, recipe = case.settings, gentle_recipe(case)
+    return {
         "model": case.spec.model,
         "task": case.material.goal.task,
         "classes": list(case.spec.classes),
@@ -79,104 +128,11 @@ def _pruned(case: Case, healer: Healer) -> Outcome:
         "structure": settings.structure,
         "schedule": settings.schedule,
         "target": target,
-        "gone": course.final.gone,
         "learned_from": len(case.division.train),
         "validation_samples": len(case.division.validation),
         "test_samples": len(case.division.test),
-        "costs": costs,
-        "stages": stages_of(case, case.model, course),
         "recipe": None if recipe is None else recipe.as_json(),
-        "epochs": course.epochs,
-        "regularised": first,
-        "rounds": list(course.rounds),
-        "layers": rows,
-        "whole": whole,
-        "protocols": {"pruning": block},
     }
-    artefacts = {LAYERS: table_of(rows)}
-    if settings.sensitivity:
-        metrics["sensitivity"] = measured_alone(case, healer, ranking)
-        artefacts[SENSITIVITY] = table_of(metrics["sensitivity"])
-    written, folder = _written(case, course)
-    metrics["files"] = written
-    if (few := unresolved(target)) is not None:
-        notes.append(few)
-    metrics["notes"] = [*notes, *_said_of_random(block)]
-    timings = {
-        "training": {"pruning": {name: [round(s, 3) for s in each] for name, each in taken.items()}},
-        "latency": timed(case, {"before": case.model, "after": course.final.model}, _sessions(case, folder)),
-    }
-    brakes += _gates(case, costs, block)
-    figures = block["figures"]
-    verdicts = case.material.unreadable(case.context)
-    return Outcome(
-        verdicts, metrics, brakes=brakes, artefacts=artefacts, folders={FOLDER: folder}, figures=figures,
-        timings=timings,
-    )  # fmt: skip
-
-
-def _origin(case: Case, healer: Healer) -> tuple[State, dict[str, Any] | None]:
-    """What is pruned: the dense model, one trained towards small weights, or one that has learned nothing."""
-    from datadiet_cli.nn.pruning.starting import fresh
-
-    if case_is_fresh(case):
-        return begun(case, fresh(case.model, seed_of(case.context.seed, 0))), None
-    state = begun(case, case.model)
-    done = regularised(case, healer, state)
-    if done is None:
-        return state, None
-    return done.state, {"penalty": case.settings.regularise, "epochs": done.epochs}
-
-
-def _courses(case: Case, healer: Healer, ranking: Ranking) -> tuple[list[Course], dict[str, Any], list[Brake]]:
-    """The pruned models, a seed each."""
-    brakes: list[Brake] = []
-    if case.settings.target == "max_accuracy_drop":
-        first, target, brakes = searched(case, healer, ranking)
-        share = first.final.gone
-    else:
-        share, target = share_for(case, ranking)
-        limited = case.settings.target != "sparsity" or case.settings.sparsity is not None
-        first = run_schedule(case, healer, ranking, share, limited=limited, number=0)
-    others = [
-        finished(case, healer, first.pruned, f"fine-tuning, seed {number + 1}", number)
-        for number in range(1, case.settings.seeds)
-    ]
-    return [first, *others], target, brakes
-
-
-def _arms(
-    case: Case, healer: Healer, ranking: Ranking, courses: list[Course]
-) -> tuple[dict[str, list["Model"]], dict[str, list[float]], dict[str, int]]:
-    """All models that are compared, the seconds of their trainings, and the samples that they learned from."""
-    wanted = [] if "none" in case.settings.controls else case.settings.controls
-    arms: dict[str, list[Model]] = {"before": [case.model], "after": [one.final.model for one in courses]}
-    taken = {"after": [one.seconds for one in courses]}
-    seen = {"after": courses[0].samples_seen}
-    anything = courses[0].final.gone > ranking.state.gone
-    if "random" in wanted and case.settings.criterion != "random" and anything:
-        found = [_random(case, healer, ranking, course, number) for number, course in enumerate(courses)]
-        arms["random"] = [one.final.model for one in found]
-        taken["random"], seen["random"] = [one.seconds for one in found], found[0].samples_seen
-    if "scratch" in wanted and anything:
-        made = [from_scratch(case, healer, one.final, one, number) for number, one in enumerate(courses)]
-        arms["scratch"] = [one.state.model for one in made]
-        taken["scratch"], seen["scratch"] = [one.seconds for one in made], made[0].samples_seen
-    return arms, taken, seen
-
-
-def _random(case: Case, healer: Healer, ranking: Ranking, course: Course, number: int) -> Course:
-    """As much gone at random, of the same model, and healed as long."""
-    seed = seed_of(case.context.seed, 1000 + number)
-    by_chance = ranked(case, ranking.state, "random", seed)
-    state = alike(case, by_chance, course.final)
-    again = healer.reestimated(state)
-    recipe = gentle_recipe(case)
-    if recipe is None or not course.epochs:
-        return Course(state, again, None, 0, 0, 0.0)
-    recipe = replace(recipe, epochs=course.epochs)
-    done = healer.trained(again or state, recipe, "control: random", number=number, teacher=True)
-    return Course(state, again, done.state, done.epochs, done.samples_seen, done.seconds)
 
 
 def _whole(ranking: Ranking) -> dict[str, str]:

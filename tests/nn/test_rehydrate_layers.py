@@ -117,22 +117,19 @@ _SEQUENCES, _WIDE, _MAPS = torch.rand(4, 6, 3), torch.rand(3, 5, 8), torch.rand(
 _IDS = torch.randint(0, 10, (3, 4))
 _DEEP = {"num_layers": 2, "bidirectional": True, "dropout": 0.4, "batch_first": True}
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
-    "lstm": (lambda: _Reading(nn.LSTM, "out", batch_first=True), _SEQUENCES),
     "lstm of many layers": (lambda: _Reading(nn.LSTM, "out h c", **_DEEP), _SEQUENCES),
     "lstm's states": (lambda: _Reading(nn.LSTM, "c", bias=False), _SEQUENCES),
-    "gru": (lambda: _Reading(nn.GRU, "out", bias=False, num_layers=3), _SEQUENCES),
     "gru of many layers": (lambda: _Reading(nn.GRU, "out h", **_DEEP), _SEQUENCES),
-    "rnn": (lambda: _Reading(nn.RNN, "h"), _SEQUENCES),
-    "rnn of relu": (lambda: _Reading(nn.RNN, "out h", nonlinearity="relu", **_DEEP), _SEQUENCES),
+    "rnn of relu": (lambda: _Reading(nn.RNN, "out h", nonlinearity="relu"), _SEQUENCES),
     "states that are learnt": (lambda: _Starting(True), _SEQUENCES),
     "states that are given": (lambda: _Starting(False), _SEQUENCES),
     "cells twice": (_Twice, _SEQUENCES),
     "attention": (_Attending, _WIDE),
-    "attention with weights": (lambda: _Attending(weights=True, bias=False, dropout=0.3), _WIDE),
-    "attention to others": (lambda: _Attending(other=8), _WIDE),
+    "attention with weights": (
+        lambda: _Attending(weights=True, bias=False, dropout=0.3, add_bias_kv=True, add_zero_attn=True),
+        _WIDE,
+    ),
     "attention to narrower ones": (lambda: _Attending(other=6), _WIDE),
-    "attention with a learnt place": (lambda: _Attending(add_bias_kv=True), _WIDE),
-    "attention with an empty place": (lambda: _Attending(add_zero_attn=True), _WIDE),
     "transformer": (_Transforming, _WIDE),
     "bag": (lambda: nn.Sequential(nn.EmbeddingBag(10, 4)), _IDS),
     "bag of the largest": (lambda: nn.Sequential(nn.EmbeddingBag(10, 4, mode="max", padding_idx=0)), _IDS),
@@ -149,6 +146,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
     "root mean squares": (lambda: nn.Sequential(nn.RMSNorm(8), nn.RMSNorm(8, 1e-3, elementwise_affine=False)), _WIDE),
     "names of its own": (_Own, torch.rand(4, 3)),
 }
+
+
+_ONCE = ("gru of many layers", "cells twice", "states that are learnt", "transformer", "attention to narrower ones")
+"""Not exported a second time, which says nothing new."""
 
 
 def _program(network: nn.Module, x: Tensor, train: bool = False) -> ExportedProgram:
@@ -181,7 +182,7 @@ def _learn(network: nn.Module, x: Tensor) -> None:
 def test_layers_come_back_learn_and_are_exported_again(name: str) -> None:
     make, x = NETWORKS[name]
     network = make()
-    again = rehydrate(_program(copy.deepcopy(network), x, train=name == "lstm"))
+    again = rehydrate(_program(copy.deepcopy(network), x, train=name == "rnn of relu"))
     old, new = network.eval().state_dict(), again.state_dict()
     assert new.keys() == old.keys()
     assert all(torch.equal(new[key], old[key]) for key in old)
@@ -192,6 +193,8 @@ def test_layers_come_back_learn_and_are_exported_again(name: str) -> None:
     new = again.state_dict()
     for key, value in network.state_dict().items():
         torch.testing.assert_close(new[key], value, rtol=1e-4, atol=1e-5, msg=key)
+    if name in _ONCE:
+        return
     twice = rehydrate(_program(copy.deepcopy(again), x))
     assert twice.state_dict().keys() == old.keys()
     torch.testing.assert_close(twice(x[:2]), again(x[:2]))
@@ -199,14 +202,12 @@ def test_layers_come_back_learn_and_are_exported_again(name: str) -> None:
 
 
 def test_recurrent_networks_come_back_as_they_were() -> None:
-    for kind in (nn.LSTM, nn.GRU, nn.RNN):
-        network = _Reading(kind, "out", **_DEEP)
-        again = rehydrate(_program(network, _SEQUENCES))
-        assert str(again.get_submodule("inner.cells")) == str(network.inner.cells)
-        assert not any(node.op == "call_function" and "zeros" in str(node.target) for node in again.graph.nodes)
-        again.train()
-        with torch.random.fork_rng(devices=[]):
-            assert not torch.equal(again(_SEQUENCES), again(_SEQUENCES))
+    network = _Reading(nn.GRU, "out", **_DEEP)
+    again = rehydrate(_program(network, _SEQUENCES)).train()
+    assert str(again.get_submodule("inner.cells")) == str(network.inner.cells)
+    assert not any(node.op == "call_function" and "zeros" in str(node.target) for node in again.graph.nodes)
+    with torch.random.fork_rng(devices=[]):
+        assert not torch.equal(again(_SEQUENCES), again(_SEQUENCES))
 
 
 def test_a_packed_projection_is_a_layer_that_takes_what_is_projected() -> None:
@@ -237,16 +238,12 @@ def test_sizes_are_those_of_the_tensors() -> None:
     """Of a program whose weights were cut, and whose notes on sizes are the old ones."""
     network = nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6), nn.PReLU(6), nn.Conv2d(6, 2, 1))
     program = _program(network, _MAPS)
-    state = network.eval().state_dict()
-    for name, value in state.items():
-        cut = value[:4] if name.split(".")[0] != "3" and value.ndim else value[:, :4] if name == "3.weight" else value
-        old = program.state_dict[name]
-        program.state_dict[name] = nn.Parameter(cut.clone()) if isinstance(old, nn.Parameter) else cut.clone()
+    for name, old in program.state_dict.items():
+        if name == "3.weight" or (old.ndim and not name.startswith("3.")):
+            cut = (old[:, :4] if name == "3.weight" else old[:4]).detach().clone()
+            program.state_dict[name] = nn.Parameter(cut) if isinstance(old, nn.Parameter) else cut
     again = rehydrate(program)
-    for name, value in state.items():
-        value[4:] = 0 if name.split(".")[0] != "3" and value.ndim else value[4:]
-    network.load_state_dict(state)
-    network[0].weight.data[4:] = 0
+    assert again.get_submodule("1").num_features == again.get_submodule("2").num_parameters == 4
     with torch.no_grad():
+        network.eval()[3].weight[:, 4:] = 0
         torch.testing.assert_close(again(_MAPS), network(_MAPS))
-    assert again.get_submodule("1").num_features == 4

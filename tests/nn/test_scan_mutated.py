@@ -14,7 +14,7 @@ from datadiet_cli.errors import InputError
 from datadiet_cli.nn.modelfile import load_program
 from tests.nn.archives import attacks, changed, packed, parts, saved, small
 
-_VALUES = st.sampled_from(
+_VALUES: st.SearchStrategy[Any] = st.sampled_from(
     [
         None,
         True,

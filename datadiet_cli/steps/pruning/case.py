@@ -147,16 +147,17 @@ class Case:
     @cached_property
     def protected(self) -> frozenset[str]:
         """Names of the layers that nothing goes from."""
-        names = [name for name, _ in self.model.named_modules()]
+        # Whatever is around weights; layers without any have nothing that could go.
+        names = [
+            name for name, layer in self.model.named_modules() if name and next(layer.parameters(), None) is not None
+        ]
         found: set[str] = set()
         for pattern in self.settings.keep_layers or ():
-            hit = {
-                name for name in names for wanted in (pattern, f"{pattern}.*") if name and fnmatch.fnmatch(name, wanted)
-            }
+            hit = {name for name in names for wanted in (pattern, f"{pattern}.*") if fnmatch.fnmatch(name, wanted)}
             if not hit:
                 raise ConfigError(
-                    f"{STEP}: --keep-layers {pattern}: the model has no such layer; it has "
-                    f"{', '.join(name for name in names if name)[:300]}"
+                    f"{STEP}: --keep-layers {pattern}: the model has no such layer with weights; it has "
+                    f"{', '.join(names)[:300]}"
                 )
             found |= hit
         return frozenset(found)

@@ -172,8 +172,7 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
     left = 1 - ranking.state.gone
     least = LEAST_UNITS if settings.least_per_layer is None else settings.least_per_layer
     dense, now = (sum(tensor.numel() for tensor in m.parameters()) for m in (case.model, ranking.state.model))
-    if settings.scope == "row":
-        raise ConfigError(f"{STEP}: --scope row is for weights; channels compete in a layer, all, or those of one form")
+    assert settings.scope != "row"  # noqa: S101 - `checks` refuses that
     return choose_units(
         ranking.units,
         {name: group.units for name, group in groups.items()},
@@ -262,7 +261,8 @@ def _masked(state: State, masks: Masks) -> State:
     parts = dict(model.named_parameters())
     with torch.no_grad():
         for name, mask in masks.items():
-            parts[name].mul_(mask.to(parts[name].dtype))
+            # By a product, negative weights would become negative zeros, and files with two kinds of zeros are larger.
+            parts[name].masked_fill_(~mask, 0.0)
     return State(model, _zeros(masks), masks, {})
 
 

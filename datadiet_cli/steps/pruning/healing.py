@@ -161,7 +161,7 @@ def own_recipe(case: Case) -> Recipe:
 def gentle_recipe(case: Case, rounds: int = 1) -> Recipe | None:
     """How it is fine-tuned, in one of so many rounds; None for not at all."""
     settings, own = case.settings, own_recipe(case)
-    if case_is_fresh(case):
+    if settings.fresh:
         passes = own.epochs if settings.epochs is None else settings.epochs
         rate = own.learning_rate if settings.learning_rate is None else settings.learning_rate
     else:
@@ -170,12 +170,6 @@ def gentle_recipe(case: Case, rounds: int = 1) -> Recipe | None:
     if passes == 0:
         return None
     return replace(own, epochs=max(1, round(passes / rounds)), learning_rate=rate, freeze=settings.freeze)
-
-
-def case_is_fresh(case: Case) -> bool:
-    """Whether weights are judged before they have learned anything."""
-    settings = case.settings
-    return settings.at == "initialisation" or (settings.at == "auto" and settings.criterion == "snip")
 
 
 def regularised(case: Case, healer: Healer, state: State) -> Healed | None:

@@ -154,7 +154,7 @@ def _with_zeros(state: State) -> State:
     parts = dict(state.model.named_parameters())
     with torch.no_grad():
         for name, mask in (state.masks or {}).items():
-            parts[name].mul_(mask.to(parts[name].dtype))
+            parts[name].masked_fill_(~mask, 0.0)
     return state
 
 

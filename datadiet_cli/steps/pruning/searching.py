@@ -51,12 +51,12 @@ def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict
     return course, target, [Brake("max_accuracy_drop", limit, told["loss_bound"], passed=bool(good))]
 
 
-def unresolved(target: dict[str, Any]) -> str | None:
+def unresolved(target: dict[str, Any]) -> list[str]:
     """What to say if the validation samples are too few for what was asked."""
     if target["name"] != "max_accuracy_drop" or target["resolution"] <= target["asked"]:
-        return None
-    return (
+        return []
+    return [
         f"{target['samples']:,} validation samples can prove a loss of {100 * target['resolution']:.1f} points at "
         f"best, and {100 * target['asked']:g} were asked for; more samples, or a larger --max-accuracy-drop, allow a "
         "proof"
-    )
+    ]
