@@ -1,5 +1,6 @@
 """What takes `--device` works on a GPU: twice the same, and about what a processor gives. Skipped without one."""
 
+import contextlib
 import copy
 import json
 import os
@@ -11,6 +12,7 @@ from scipy.stats import spearmanr
 from torch import nn
 
 from datadiet_cli.errors import DatadietError
+from datadiet_cli.nn import modelfile
 from datadiet_cli.nn.batches import Samples
 from datadiet_cli.nn.dynamic import DYNAMIC
 from datadiet_cli.nn.gradients import full_gradient_norms
@@ -24,7 +26,7 @@ from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Field, Spec
 from datadiet_cli.nn.training import Penalty, Teacher, fit
 from tests.conftest import Cli, report, table
-from tests.lessons import made, to_prune, weights
+from tests.lessons import different, made, to_prune, without_program
 from tests.nn.pruning.ranked import case_of, matrices, of, seeded, units_of
 from tests.nn.pruning.zoo import program_of
 
@@ -162,6 +164,8 @@ def to_rank(model):
 def alike(here, there):
     """Two rankings: the same names, and hardly two values in another order."""
     assert list(here) == list(there)
+    if not here:
+        return
     flat = [np.concatenate([np.asarray(one[name], dtype=np.float64).ravel() for name in one]) for one in (here, there)]
     assert np.isfinite(flat[1]).all()
     assert np.array_equal(*flat) or spearmanr(*flat).statistic > 0.999
@@ -191,13 +195,9 @@ def test_what_heals(model):
     teacher = Teacher(copy.deepcopy(one), 0.5, 2.0)
     recipe = Recipe(epochs=2, batch_size=16, augment=())
 
-    def healed():
-        given = {"masks": masks, "teacher": teacher, "penalty": penalty, "validation": shown}
-        done = fit(copy.deepcopy(one), shown, recipe, seed=0, device=GPU, **given)
-        norms = reestimate(done.model, shown, device=GPU)
-        return done, norms
-
-    (first, norms), (second, _) = healed(), healed()
+    given = {"masks": masks, "teacher": teacher, "penalty": penalty, "validation": shown}
+    first, second = (fit(copy.deepcopy(one), shown, recipe, seed=0, device=GPU, **given) for _ in range(2))
+    norms, _ = (reestimate(done.model, shown, device=GPU) for done in (first, second))
     assert same(first, second)
     assert not any(first.model.get_parameter(name).detach()[~mask].any() for name, mask in masks.items())
     assert {own.device for own in first.model.state_dict().values()} == {CPU}
@@ -221,7 +221,7 @@ def test_two_of_four_is_what_sparse_kernels_take():
 
 
 LINES = {
-    **{f"channels by {name}": ["--criterion", name] for name in CRITERIA},
+    **{name: ["--criterion", name] for name in CRITERIA},
     "weights": ["--structure", "weights", "--criterion", "lamp", "--scope", "layer"],
     "two of four": ["--structure", "n:m", "--criterion", "wanda"],
     "a teacher": ["--distil", "50%", "--regularise", "group"],
@@ -232,20 +232,24 @@ LINES = {
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_prune_model(line, tmp_path, datadiet: Cli):
+def test_prune_model(line, tmp_path, monkeypatch, datadiet: Cli):
     told = []
-    for number in range(2):
-        out = tmp_path / f"out{number}"
-        ran = datadiet(*to_prune("pictures", "--device", "cuda", "--no-cache", *LINES[line])(out))
-        assert ran.code == 0, ran.err
-        told.append(report(out))
-        (taken,) = (step.pop("timings") for step in told[-1]["steps"])
-        assert "NVIDIA" in taken["latency"]["after"][0]["processor"]
-        for fact in ("run", "output"):
-            del told[-1][fact]
+    with contextlib.ExitStack() as stack:
+        if line != "controls":
+            # What is written is read again in a process of its own, which takes longer than all else.
+            stack.enter_context(without_program())
+            monkeypatch.setattr(modelfile, "_reopen", lambda *_: None)
+        for number in range(2):
+            out = tmp_path / f"out{number}"
+            ran = datadiet(*to_prune("pictures", "--device", "cuda", "--no-cache", *LINES[line])(out))
+            assert ran.code == 0, ran.err
+            told.append(report(out))
+            taken = told[-1]["run"]["steps"][-1]["timings"]["latency"]["after"][0]
+            assert taken["processor"] == torch.cuda.get_device_name()
+            for fact in ("run", "output"):
+                del told[-1][fact]
     assert json.dumps(told[0]) == json.dumps(told[1])
-    one, two = (weights(tmp_path / f"out{number}") for number in range(2))
-    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert "model.safetensors" not in different(tmp_path / "out0", tmp_path / "out1")
 
 
 class Rows(nn.Module):
@@ -301,6 +305,6 @@ def test_what_is_never_twice_the_same_is_refused(tmp_path, datadiet: Cli):
     assert ran.code != 0
     assert "adaptive_avg_pool2d_backward_cuda" in ran.complaint
     assert "--device cpu" in ran.complaint
-    shown = samples("resnet8")
+    pictures = Samples((torch.rand(8, 3, 8, 8),), torch.arange(8) % 2)
     with pytest.raises(DatadietError, match="deterministic"):
-        fit(seeded(Pooled), Samples((shown.inputs[0].float(),), shown.target % 2), Recipe(epochs=1), seed=0, device=GPU)
+        fit(seeded(Pooled), pictures, Recipe(epochs=1), seed=0, device=GPU)

@@ -1,6 +1,7 @@
 """One step of training: the loss, its gradient, and what the optimiser does with it."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from datadiet_cli.nn.recipe import Recipe
 _WARM = 0.05
 _MOMENTUM = 0.9
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_WEIGHTED = (nn.Linear, nn.Embedding, nn.EmbeddingBag, *_CONVOLUTIONS)
+_WEIGHTED = (nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.Bilinear, *_CONVOLUTIONS)
+_MATRICES = re.compile(r"(in|[qkv])_proj_weight|weight_[ih]h(_l[0-9]+(_reverse)?)?")
+"""Names of weights of attention and recurrent layers."""
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -242,8 +245,13 @@ def head_of(model: nn.Module) -> nn.Module:
 
 
 def _parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Weights of linear layers, convolutions and embeddings, and all the others; only those that may learn."""
+    """Matrices and kernels that something is multiplied with, and all the others; only those that may learn.
+
+    They are those of linear layers, convolutions, embeddings, recurrent layers and attention.
+    """
     owned = {id(module.weight) for module in model.modules() if isinstance(module, _WEIGHTED)}
+    named = ((name.rpartition(".")[2], own) for name, own in model.named_parameters(remove_duplicate=False))
+    owned |= {id(own) for name, own in named if own.dim() >= 2 and _MATRICES.fullmatch(name)}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     weights = [parameter for parameter in learning if id(parameter) in owned]
     return weights, [parameter for parameter in learning if id(parameter) not in owned]

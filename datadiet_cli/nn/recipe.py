@@ -16,7 +16,7 @@ class Recipe:
         batch_size: samples a step. Batches of a pass differ by at most one sample; none is left out, none has only one.
         optimiser: ``sgd`` (with Nesterov momentum .9) or ``adamw``.
         learning_rate: at its peak; it rises for the first 5 % of the steps and falls to zero by a cosine.
-        weight_decay: L2, on weights of linear layers, convolutions and embeddings only.
+        weight_decay: L2, on weights of linear and recurrent layers, convolutions, embeddings and attention only.
         l1: factor of the sum of the absolute values of the same weights.
         slim: factor of the sum of the absolute scales of batch norms (Liu et al., "Learning efficient convolutional
             networks through network slimming", ICCV 2017, section 3).

@@ -66,6 +66,8 @@ _GUARD = re.compile(
 )
 """One word of what torch itself writes as a guard: a comparison of sizes."""
 _LAYOUTS = frozenset({None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"})
+_DEVICES, _CPU = {"device", "as_device"}, {"type": "cpu", "index": None}
+"""Names of places in a graph that a device stands in, and what stands there when it is loaded."""
 _FORBIDDEN = ("as_custom_obj", "as_operator")
 
 _GLOBALS = frozenset(
@@ -157,6 +159,15 @@ def _json(archive: Archive, name: str) -> Any:
 
 
 def _written(value: Any) -> bytes:
+    """What was looked at, as JSON; for the CPU, wherever the network was exported: from there it may go anywhere."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            one.update((key, dict(_CPU)) for key in _DEVICES & one.keys() if isinstance(one[key], dict))
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
     return json.dumps(value).encode()
 
 

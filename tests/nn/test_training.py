@@ -14,7 +14,7 @@ from torch import nn
 from datadiet_cli.errors import DatadietError
 from datadiet_cli.nn.batches import Samples, batches, generator_of
 from datadiet_cli.nn.device import computing
-from datadiet_cli.nn.optimising import plan, rate
+from datadiet_cli.nn.optimising import Stepper, plan, rate
 from datadiet_cli.nn.predicting import features, inference_seconds, predict
 from datadiet_cli.nn.training import fit
 from tests.nn.lessons import CPU, Users, cnn, mlp, numbers, pictures, recipe, same, users, vectors
@@ -239,3 +239,14 @@ def test_a_prediction_does_not_depend_on_its_neighbours():
     logits = seen @ model.head.weight.detach().numpy().T + model.head.bias.detach().numpy()
     np.testing.assert_allclose(logits, whole, rtol=1e-4, atol=1e-4)
     assert inference_seconds(model, samples, device=CPU) > 0
+
+
+def test_weights_of_attention_and_recurrent_layers_decay_and_their_biases_do_not():
+    network = nn.ModuleDict(
+        {"a": nn.MultiheadAttention(4, 2), "r": nn.LSTM(4, 4, bidirectional=True), "n": nn.LayerNorm(4)}
+    )
+    stepper = Stepper(network, recipe(weight_decay=0.1), 10, torch.device("cpu"))
+    decaying, rest = (group["params"] for group in stepper.optimiser.param_groups)
+    assert {parameter.dim() for parameter in decaying} == {2}
+    assert {parameter.dim() for parameter in rest} == {1}
+    assert len(decaying) + len(rest) == len(list(network.parameters()))
