@@ -101,7 +101,7 @@ def _measure_of(case: Case, target: str) -> Callable[[State], float]:
 
 def _time(case: Case, state: State) -> float:
     """How long the smaller model takes for one sample, as a part of the time of the dense one."""
-    from datadiet_cli.nn.cost import latency
+    from datadiet_cli.nn.cost import latency, ratio
     from datadiet_cli.nn.device import to_device
 
     models = {"dense": case.model.to(case.device), "pruned": state.model.to(case.device)}
@@ -109,5 +109,4 @@ def _time(case: Case, state: State) -> float:
     timed = latency(models, dict.fromkeys(models, inputs), batches=(1,), threads=case.settings.threads)
     for model in models.values():
         model.to("cpu")
-    one, other = timed["pruned"][0], timed["dense"][0]
-    return one.wall / other.wall if one.cpu is None or other.cpu is None else one.cpu / other.cpu
+    return ratio(timed["pruned"][0], timed["dense"][0]).median
