@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 from safetensors.numpy import load_file
 
@@ -199,7 +200,10 @@ def without_program() -> Iterator[None]:
 
 @contextmanager
 def by_steady_clock() -> Iterator[None]:
-    """A model takes a nanosecond for each multiplication, and is not opened again in a process of its own."""
+    """A model takes a nanosecond for each multiplication, and is not opened again in a process of its own.
+
+    One thread computes: of models as small as these, several would rather wait for each other than compute.
+    """
 
     def steady(models, inputs, *, batches=cost.BATCHES, rounds=cost.ROUNDS, threads=1):
         def told(name, batch):
@@ -215,7 +219,12 @@ def by_steady_clock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "latency", steady)
         patch.setattr(modelfile, "_reopen", lambda *_: None)
-        yield
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 GENTLE = ["--epochs", "1", "--controls", "none", "--quiet"]
