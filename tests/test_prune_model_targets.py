@@ -260,6 +260,13 @@ def test_pruned_again(tmp_path, prune, datadiet: Cli):
     assert ran.code == 1
     assert "pruned >= 1 weight: FAILED with 0" in ran.err
     assert not (tmp_path / "none").exists()
+    # Where channels go from it, zeros of those that stay do not grow back.
+    flags = ["--structure", "channels", "--sparsity", "20%", "--epochs", "3"]
+    assert datadiet("prune-model", out, tmp_path / "narrow", *call, *flags).code == 0
+    told = learned(tmp_path / "narrow")["costs"]
+    assert told["pruned"]["parameters"] < told["dense"]["parameters"]
+    assert told["pruned"]["nonzero"] < told["dense"]["nonzero"] < 0.6 * told["dense"]["parameters"]
+    assert zeros(tmp_path / "narrow") > 0.3 * sum(tensor.size for tensor in inner(tmp_path / "narrow").values())
 
 
 def test_gates(tmp_path, prune, datadiet: Cli):

@@ -130,6 +130,12 @@ class Case:
             )
         return tuple(found)
 
+    @cached_property
+    def sparse(self) -> tuple[str, ...]:
+        """Names of the weights that were pruned before: some of them are zeros, and some are not."""
+        parts = {name: tensor.detach() for name, tensor in self.model.named_parameters() if tensor.dim() >= 2}
+        return tuple(name for name, tensor in parts.items() if 0 < int((tensor != 0).sum()) < tensor.numel())
+
     @property
     def named(self) -> str:
         """The model as people know it."""

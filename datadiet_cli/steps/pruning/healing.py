@@ -14,6 +14,7 @@ from datadiet_cli.steps.teaching.recipes import recipe_of
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
+    from datadiet_cli.nn.pruning.base import Masks
 
 _GENTLE = 3
 """Fine-tuning has so many times fewer passes than a training, and as much lower a rate."""
@@ -91,7 +92,7 @@ class Healer:
                 recipe,
                 seed=seed_of(case.context.seed, number),
                 device=case.device,
-                masks=state.masks if state.gone else None,
+                masks=self._held(state),
                 teacher=self._teacher() if teacher else None,
                 penalty=self._penalty(state) if penalty else None,
                 checkpoint=Checkpoint(room, "prune-model"),
@@ -116,6 +117,13 @@ class Healer:
         said = torch.from_numpy(predict(state.model, samples, device=self._case.device))
         state.model.to("cpu")
         return float(losses_of(said, samples.target, scale_of(self._case.model, samples.target)).mean())
+
+    def _held(self, state: State) -> "Masks | None":
+        """Which weights stay in training; where channels go, zeros of a model that was pruned before stay zeros too."""
+        if state.masks is not None:
+            return state.masks if state.gone else None
+        parts = dict(state.model.named_parameters())
+        return {name: (parts[name].detach() != 0).cpu() for name in self._case.sparse} or None
 
     def _adjust(self, model: "Model", state: State) -> None:
         from datadiet_cli.nn.pruning.recovery import scale_dropout

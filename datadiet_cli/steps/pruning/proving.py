@@ -96,7 +96,9 @@ def notes_of(case: Case, course: Course, whole: Mapping[str, str]) -> list[str]:
             "smaller; --structure channels makes it faster"
         )
     if settings.structure == "n:m":
-        notes.append("n:m zeros are faster only by sparse kernels of CUDA devices, in half precision and in large layers")
+        notes.append(
+            "n:m zeros are faster only by sparse kernels of CUDA, in half precision and in large layers"
+        )
     if course.unranked:
         notes.append(f"{settings.criterion} says nothing of {_some(course.unranked)}: they stay whole")
     if whole:
