@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import xxhash
 
 from datadiet_cli.baseline import accepted, read_baseline
 from datadiet_cli.changes import Workshop
@@ -14,10 +15,11 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.encode.cache import TRAININGS, Cache, NoCache, cache_folder
 from datadiet_cli.engine import Engine
+from datadiet_cli.nn.modelfile import WEIGHTS
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Progress, Request, reading_of
-from datadiet_cli.resume import Memory
+from datadiet_cli.resume import Memory, key_of
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes
 
@@ -64,7 +66,7 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
     for number, step in enumerate(request.steps, 1):
         begun = time.perf_counter()
         current = results[-1].after
-        step_key = request.key(state, number)
+        step_key = key_of(request.key(state, number), [_digest(folder) for _, folder in context.models])
         outcome = None if request.rerun else memory.recall(step_key)
         resumed = outcome is not None
         if outcome is None:
@@ -75,7 +77,8 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
         changed = workshop.apply(
             current, outcome.changes, context.engine, context.max_pixels, encoding, context.progress
         )
-        context = replace(context, models=(*context.models, *outcome.folders.values()))
+        made = [(step.name, folder) for folder in outcome.folders.values()]
+        context = replace(context, models=(*context.models, *made))
         after = changed.without(outcome.verdicts.dropped())
         if outcome.transform is not None and outcome.transform.of_vectors:
             after = replace(after, selection=outcome.transform)
@@ -83,6 +86,15 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
         seconds = time.perf_counter() - begun
         results.append(StepResult(step.name, settings, len(current), outcome, seconds, after, resumed))
     return results
+
+
+def _digest(folder: str) -> str:
+    """Of the weights of a model that a step made, which a later step may look at."""
+    hasher = xxhash.xxh3_128()
+    with open(os.path.join(folder, WEIGHTS), "rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
 
 
 def _opening(dataset: Dataset) -> Outcome:

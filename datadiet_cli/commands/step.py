@@ -8,7 +8,7 @@ from typing import Any
 
 from datadiet_cli.commands.manner import Manner
 from datadiet_cli.config.base import Common
-from datadiet_cli.config.evaluate import PIPELINE, Evaluate
+from datadiet_cli.config.evaluate import PIPELINE, TRAINED, Evaluate
 from datadiet_cli.config.load import load_pipeline, load_step
 from datadiet_cli.config.pipeline import RATES, Pipeline, Step
 from datadiet_cli.config.prune_model import PruneModel
@@ -90,6 +90,11 @@ def _judged(input: str | None, output: str | None, settings: Evaluate) -> tuple[
         if input is None:
             raise ConfigError("AFTER is missing; name the dataset as it is now, and --against the one it was")
         return input, output
+    if settings.against_model == TRAINED:
+        raise ConfigError(
+            f"--against-model {TRAINED}: in a pipeline that is the model that train made; here name a path, such as "
+            f"./{TRAINED}"
+        )
     if settings.test is None:
         raise ConfigError("--against-model: two models are compared on test data; name it with --test")
     if output is not None:
@@ -113,6 +118,12 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
                 f"{path}: steps[{number}].evaluate: nothing to compare with; add against: {PIPELINE}, the dataset that "
                 "the pipeline begins with, or another one"
             )
+        if isinstance(one, Evaluate) and one.against_model == TRAINED:
+            before = [step.name for step in pipeline.steps[:number]]
+            if "train" not in before:
+                raise ConfigError(
+                    f"{path}: steps[{number}].evaluate.against_model: {TRAINED}: no train comes before it"
+                )
         if isinstance(one, PruneModel):
             _check_place(path, pipeline, number)
         if getattr(one, "shard", None) is not None:

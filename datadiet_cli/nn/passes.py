@@ -13,6 +13,7 @@ from datadiet_cli.nn.batches import Samples, Source, generator_of, seed_of
 from datadiet_cli.nn.checkpoint import Checkpoint, State, training_key
 from datadiet_cli.nn.device import to_device
 from datadiet_cli.nn.dynamic.turns import Pass, Turns
+from datadiet_cli.nn.layers_wide import Attention
 from datadiet_cli.nn.optimising import Stepper, losses_of, plan, quality_of, rate, scale_of
 from datadiet_cli.nn.predicting import outputs
 from datadiet_cli.nn.pruning.guides import Guides
@@ -24,7 +25,7 @@ _ORDER, _AUGMENT, _DROPOUT, _SHARED = range(4)
 none of them."""
 _LOOK = 512
 """Samples at a time where nothing is learnt."""
-_DRAWING = (nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention, nn.RReLU)
+_DRAWING = (nn.modules.dropout._DropoutNd, nn.RNNBase, nn.MultiheadAttention, nn.RReLU, Attention)
 """Modules of torch that draw from the stream of the whole process."""
 History = list[dict[str, float]]
 

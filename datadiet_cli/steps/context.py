@@ -35,7 +35,7 @@ class Context:
         checkpoints: folder where a training keeps what it needs to go on after it was interrupted; None for nowhere.
         rerun: whether everything is to be computed again, and no checkpoint taken up.
         opened: the dataset as the run began.
-        models: folders of the models that earlier steps of the run made, in order.
+        models: the models that earlier steps of the run made, in order: name of the step, and the folder.
     """
 
     engine: Engine = field(default_factory=lambda: Engine("serial"))
@@ -50,4 +50,4 @@ class Context:
     checkpoints: str | None = None
     rerun: bool = False
     opened: Dataset | None = None
-    models: tuple[str, ...] = ()
+    models: tuple[tuple[str, str], ...] = ()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from datadiet_cli import __version__
 from datadiet_cli.config.base import percentage
 from datadiet_cli.config.prune_model import PruneModel
 from datadiet_cli.data.dataset import Dataset
@@ -15,7 +16,7 @@ from datadiet_cli.steps.pruning.arms import arms_of, courses_of, origin_of
 from datadiet_cli.steps.pruning.case import HEAD, STEP, Case, case_of
 from datadiet_cli.steps.pruning.checks import check
 from datadiet_cli.steps.pruning.cutting import Ranking, ranked
-from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe
+from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe, own_recipe
 from datadiet_cli.steps.pruning.judging import compared
 from datadiet_cli.steps.pruning.proving import cost_of, layers_of, notes_of, stages_of, timed
 from datadiet_cli.steps.pruning.schedules import Course
@@ -53,8 +54,8 @@ def run(dataset: Dataset, settings: PruneModel, context: Context) -> Outcome:
 
 def _key(case: Case) -> str:
     """Of what the trainings of a run have in common; each one's checkpoint knows its weights besides."""
-    settings = case.settings.model_dump_json()
-    return f"{settings} {case.spec.as_json()} {case.material.digest} {case.context.seed} {case.context.device}"
+    told = (__version__, case.settings.model_dump_json(), case.spec.as_json(), case.material.digest)
+    return f"{told} {case.context.seed} {case.context.device}"
 
 
 def _pruned(case: Case, healer: Healer) -> Outcome:
@@ -171,12 +172,19 @@ def _written(case: Case, course: Course) -> tuple[dict[str, Any], str]:
     from datadiet_cli.nn.modelfile import save
 
     folder = case.context.new_folder()
+    recipe = own_recipe(case).as_json()
     told = {"pruned_by": case.settings.criterion, "structure": case.settings.structure, "gone": course.final.gone}
     try:
         description = save(
-            folder, course.final.model, case.spec, examples=case.examples, extra={"pruning": told}, fresh=True,
-            loader=True, onnx=case.settings.onnx,
-        )  # fmt: skip
+            folder,
+            course.final.model,
+            case.spec,
+            examples=case.examples,
+            extra={"recipe": recipe, "pruning": told},
+            fresh=True,
+            loader=True,
+            onnx=case.settings.onnx,
+        )
     except ValueError as error:
         raise InputError(f"{STEP}: {case.named}: {error}") from error
     if case.known.transform is not None:

@@ -75,7 +75,7 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
             metrics["dynamic"], timings["dynamic"] = told
         elif wants_controls(settings):
             metrics["notes"].append(NOWHERE)
-        folder = _written(material, spec, fitted[0], division, record, context)
+        folder = _written(material, spec, fitted[0], recipe.as_json(), division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder}, timings=timings)
 
 
@@ -143,14 +143,21 @@ def _metrics(
 
 
 def _written(
-    material: Material, spec: Spec, fitted: "Fitted", division: Division, record: "Record | None", context: Context
+    material: Material,
+    spec: Spec,
+    fitted: "Fitted",
+    recipe: dict[str, Any],
+    division: Division,
+    record: "Record | None",
+    context: Context,
 ) -> str:
     """A folder with the model, what makes its vectors, and the record."""
     from datadiet_cli.nn.modelfile import save
 
     folder = context.new_folder()
     some = division.train[: min(8, len(division.train))]
-    save(folder, cast("Model", fitted.model), spec, examples=material.samples(some).inputs)
+    examples = material.samples(some).inputs
+    save(folder, cast("Model", fitted.model), spec, examples=examples, extra={"recipe": recipe})
     if material.transform is not None:
         for ending, content in transform_files([material.transform], material.dataset.kind).items():
             write_atomically(os.path.join(folder, f"vectors{ending}"), content)

@@ -67,6 +67,7 @@ def choose_units(
     scope: UnitScope = "layer",
     signatures: Mapping[str, str] | None = None,
     limits: UnitLimits | None = None,
+    least: Mapping[str, int] | None = None,
     weights: Mapping[str, int] | None = None,
     total: int | None = None,
     kinds: Mapping[str, str] | None = None,
@@ -89,6 +90,8 @@ def choose_units(
             al., "Isomorphic pruning for vision models", ECCV 2024).
         signatures: of each group with scores, for the scope ``isomorphic``.
         limits: what stays in any case.
+        least: units of each group that stay besides, where a share of what is there says nothing: of a network that
+            was cut before.
         weights: by group, parameters that go with one unit, for `UnitLimits.protect`; 1 for groups without. They are
             added up as if each unit went alone; as two units share weights, more may stay than is asked for.
         total: parameters that `UnitLimits.protect` is a share of; by default those of all units.
@@ -105,8 +108,9 @@ def choose_units(
     checked_share("share", share)
     _check_scores(scores, units)
     steps = {name: limits.round_to if (kinds or {}).get(name, "channels") == "channels" else 1 for name in units}
-    least = {name: _rounded(limits.minimum(count), count, steps[name]) for name, count in units.items()}
-    sets = [_set_of(names, scores, least, scope) for names in _sets_of(sorted(scores), scope, signatures)]
+    floor = {name: max(limits.minimum(count), min((least or {}).get(name, 0), count)) for name, count in units.items()}
+    floor = {name: _rounded(floor[name], count, steps[name]) for name, count in units.items()}
+    sets = [_set_of(names, scores, floor, scope) for names in _sets_of(sorted(scores), scope, signatures)]
     costs = {name: (weights or {}).get(name, 1) for name in units}
     whole = sum(costs[name] * count for name, count in units.items()) if total is None else total
     affordable = _affordable(sets, costs, whole * (1 - limits.protect))

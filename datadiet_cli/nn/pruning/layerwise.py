@@ -66,15 +66,15 @@ def inputs_of(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], o
         output: what it gave.
     """
     if isinstance(layer, nn.Linear | Packed):
-        yield _one(_linear(layer), _squares(args[0])[None])
+        yield _one(_linear(layer), _squares(_given(args, kwargs))[None])
     elif isinstance(layer, _ConvTransposeNd):
-        yield _one("weight", _transposed(layer, args[0], output))
+        yield _one("weight", _transposed(layer, _given(args, kwargs), output))
     elif isinstance(layer, _ConvNd):
-        yield _one("weight", _convolved(layer, args[0]))
+        yield _one("weight", _convolved(layer, _given(args, kwargs)))
     elif isinstance(layer, nn.Embedding):
-        yield _one("weight", torch.bincount(args[0].flatten(), minlength=layer.num_embeddings)[:, None])
+        yield _one("weight", torch.bincount(_given(args, kwargs).flatten(), minlength=layer.num_embeddings)[:, None])
     elif isinstance(layer, nn.RNNBase):
-        yield from _recurrent_inputs(layer, args[0], output[0])
+        yield from _recurrent_inputs(layer, _given(args, kwargs), output[0])
     elif isinstance(layer, nn.MultiheadAttention):
         yield from _attention_inputs(layer, _asked(args, kwargs))
 
@@ -173,6 +173,12 @@ def _norm_outputs(layer: nn.Module, output: Tensor) -> Iterator[Told]:
         yield _mean("weight", flat, -1, lambda found: found.reshape(weight.shape))
     else:
         yield _mean("weight", output, 1, lambda found: found)
+
+
+def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """What a layer of one input was called with."""
+    given: Tensor = args[0] if args else kwargs["input"]
+    return given
 
 
 def _asked(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:

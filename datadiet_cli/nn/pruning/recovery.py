@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from datadiet_cli.nn.batches import Samples, batches, generator_of
 from datadiet_cli.nn.device import computing, memory_in_words, to_device
+from datadiet_cli.nn.layers_wide import Attention
 from datadiet_cli.nn.models.parts import Dropout
 
 
@@ -25,10 +26,10 @@ class _Statistics:
         self._mean: torch.Tensor | None = None
         self._squares: torch.Tensor | None = None
 
-    def take(self, _: nn.Module, inputs: Sequence[torch.Tensor], __: torch.Tensor) -> None:
+    def take(self, _: nn.Module, __: object, output: torch.Tensor) -> None:
         """Take a batch in; with a momentum of 1, the norm's own statistics are those of the batch."""
         mean, variance = (own.double() for own in _kept(self.norm))
-        count = inputs[0].numel() // inputs[0].shape[1]
+        count = output.numel() // output.shape[1]
         squares = variance * (count - 1)
         if self._mean is None or self._squares is None:
             self._mean, self._squares = mean, squares
@@ -195,6 +196,6 @@ def _rates(model: nn.Module) -> dict[str, float]:
 
 def _rate_of(module: nn.Module) -> str:
     """The attribute that holds a module's rate of dropout; empty if it has none."""
-    if isinstance(module, nn.modules.dropout._DropoutNd | Dropout):
+    if isinstance(module, nn.modules.dropout._DropoutNd | Dropout | Attention):
         return "p"
     return "dropout" if isinstance(module, nn.RNNBase | nn.MultiheadAttention) else ""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from datadiet_cli.nn.batches import Samples, Source
-from datadiet_cli.nn.device import deterministic, memory_in_words
+from datadiet_cli.nn.device import computing, memory_in_words
 from datadiet_cli.nn.optimising import losses_of, scale_of
 from datadiet_cli.nn.pruning import layerwise
 
@@ -209,11 +209,14 @@ def _parts(n: int, batch: int) -> tuple[Tensor, ...]:
 
 @contextlib.contextmanager
 def _quiet(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Eval mode on a device; the mode of each module is as before afterwards."""
+    """Eval mode on a device, with one thread: more would change the last digits, and with them which of two goes.
+
+    The mode of each module is as before afterwards.
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.to(device).eval()
     try:
-        with deterministic(device):
+        with computing(device, 1):
             yield
     finally:
         for module, mode in modes:

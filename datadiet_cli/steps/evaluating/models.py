@@ -84,9 +84,12 @@ def _paths(settings: Evaluate, context: Context) -> tuple[str, str]:
         ConfigError: only one is named.
     """
     after, before = settings.model, str(settings.against_model)
-    if before == TRAINED and context.models:
-        before = context.models[0]
-        after = context.models[-1] if after == "auto" else after
+    made = [folder for name, folder in context.models if name == "train"]
+    if before == TRAINED and made:
+        before = made[-1]
+        after = context.models[-1][1] if after == "auto" else after
+        if after == before:
+            raise ConfigError(f"{STEP}: against_model: {TRAINED}: nothing came of the model since it was trained")
     if after == "auto":
         raise ConfigError(f"{STEP}: --against-model names one model; name the other with --model")
     return after, before

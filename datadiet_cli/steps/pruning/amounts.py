@@ -7,13 +7,17 @@ from datadiet_cli.config.base import percentage
 from datadiet_cli.config.prune_model import bytes_of as bytes_named
 from datadiet_cli.config.prune_model import share_of
 from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.outcome import Brake
 from datadiet_cli.steps.pruning.case import STEP, Case
 from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned
 
+MEASURED = ("macs", "params", "size", "latency")
+"""Targets that say what may be left."""
+_NOISE = 1.05
 SPARSITY = 0.5
 """Where nothing says how much goes."""
-_FINE = 100
-"""Steps of sparsity that are searched through."""
+_FINE = 0.01
+"""How finely sparsities are searched through."""
 _SLACK = 0.005
 """Share of a compressed size that is left free: training changes how well the rest can be compressed."""
 
@@ -29,6 +33,8 @@ def share_for(case: Case, ranking: Ranking) -> tuple[float, dict[str, Any]]:
         ConfigError: all or nothing is asked for.
         InputError: it cannot be met; the message says what can.
     """
+    from datadiet_cli.nn.pruning.choosing import least_share
+
     settings, target = case.settings, case.settings.target
     if target in ("threshold", "quantile"):
         return 0.0, {"name": target, "asked": getattr(settings, target)}
@@ -40,28 +46,40 @@ def share_for(case: Case, ranking: Ranking) -> tuple[float, dict[str, Any]]:
         return share, {"name": target, "asked": share}
     asked = _asked(case, target)
     measure = _measure_of(case, target)
-    found: dict[int, float] = {}
+    found: dict[float, float] = {}
 
-    def left(step: int) -> float:
-        if step not in found:
-            found[step] = measure(pruned(case, ranking, step / _FINE, check=False))
-        return found[step]
+    def left(share: float) -> float:
+        if share not in found:
+            found[share] = measure(pruned(case, ranking, share, check=False))
+        return found[share]
 
-    if left(0) <= asked:
-        raise ConfigError(
-            f"{STEP}: --{target} {getattr(settings, target)}: {case.named} is at {_shown(target, left(0))} as it is"
-        )
+    said = f"--{target} {getattr(settings, target)}"
+    if left(0.0) <= asked:
+        raise ConfigError(f"{STEP}: {said}: {case.named} is at {_shown(target, left(0.0))} as it is")
     goal = asked * (1 - _SLACK) if target == "size" and settings.structure != "channels" else asked
-    if left(_FINE) > goal:
+    enough = least_share(lambda share: left(share) <= goal, resolution=_FINE)
+    if enough is None:
         raise InputError(
-            f"{STEP}: {case.named}: --{target} {getattr(settings, target)} cannot be reached; the nearest is "
-            f"{_shown(target, left(_FINE))}, at the largest sparsity that the limits allow"
+            f"{STEP}: {case.named}: {said} cannot be reached; the nearest is {_shown(target, left(1.0))}, at the "
+            "largest sparsity that the limits allow"
         )
-    low, high = 0, _FINE
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if left(middle) <= goal else (middle, high)
-    return high / _FINE, {"name": target, "asked": asked, "expected": left(high)}
+    return enough, {"name": target, "asked": asked, "expected": left(enough)}
+
+
+def reached(case: Case, target: dict[str, Any], state: State) -> tuple[dict[str, Any], list[Brake]]:
+    """What the model came to in the end: training between rounds, and time itself, may move it.
+
+    Returns:
+        The target with ``reached``, and the gate that it is met; time may be off by 5 %.
+    """
+    name = target["name"]
+    if name not in MEASURED:
+        return target, []
+    value = _measure_of(case, name)(state)
+    limit = target["asked"] * (_NOISE if name == "latency" else 1.0)
+    return {**target, "reached": value}, [
+        Brake(name, f"<= {_shown(name, target['asked'])}", value, passed=value <= limit)
+    ]
 
 
 def _asked(case: Case, target: str) -> float:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.outcome import Brake
-from datadiet_cli.steps.pruning.amounts import share_for
+from datadiet_cli.steps.pruning.amounts import reached, share_for
 from datadiet_cli.steps.pruning.case import Case
 from datadiet_cli.steps.pruning.cutting import Ranking, State, alike, begun, ranked
 from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe, regularised
@@ -34,11 +34,12 @@ def courses_of(case: Case, healer: Healer, ranking: Ranking) -> tuple[list[Cours
     brakes: list[Brake] = []
     if case.settings.target == "max_accuracy_drop":
         first, target, brakes = searched(case, healer, ranking)
-        share = first.final.gone
+        share = float(target["share"])
     else:
         share, target = share_for(case, ranking)
         limited = case.settings.target != "sparsity" or case.settings.sparsity is not None
         first = run_schedule(case, healer, ranking, share, limited=limited, number=0)
+        target, brakes = reached(case, target, first.final)
     others = [
         run_schedule(case, healer, ranking, share, limited=True, number=number)
         for number in range(1, case.settings.seeds)

@@ -2,9 +2,10 @@
 
 import fnmatch
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 STEP = "prune-model"
 HEAD = "head"
 """The last layer of every model here."""
+TAUGHT = ("epochs", "optimiser", "learning_rate", "weight_decay", "augment")
+"""Of a recipe, what belongs to the model and its data."""
 _FIRST = 8
 """Samples that a model is shown to see how it is made."""
 _OTHERS = {
@@ -51,6 +54,7 @@ class Case:
         division: those to learn from, to choose by, and to be judged by.
         settings: of the step.
         context: the run.
+        taught: settings that the dense model was trained by, as far as they are known; see `TAUGHT`.
         answers: what models said of the test samples, as long as they are there.
     """
 
@@ -59,6 +63,7 @@ class Case:
     division: Division
     settings: PruneModel
     context: Context
+    taught: Mapping[str, Any]
     answers: "WeakKeyDictionary[Model, NDArray[np.float64]]" = field(default_factory=WeakKeyDictionary)
 
     @property
@@ -185,13 +190,24 @@ def case_of(dataset: Dataset, settings: PruneModel, context: Context) -> Case:
             f"{STEP}: {dataset.source.path}: {len(division.train)} samples to learn from and {len(division.test)} to "
             "judge by that the model has a class for; there must be two and one at least"
         )
-    return Case(known, material, division, settings, context)
+    return Case(known, material, division, settings, context, _taught(path))
+
+
+def _taught(path: str) -> dict[str, Any]:
+    """What the description of a model says of its training."""
+    from datadiet_cli.nn.description import document_in
+
+    recipe = document_in(path).get("extra", {}).get("recipe") if os.path.isdir(path) else None
+    if not isinstance(recipe, dict):
+        return {}
+    found = {name: recipe[name] for name in TAUGHT if name in recipe}
+    return found | {"augment": found["augment"] or ["none"]} if "augment" in found else found
 
 
 def _made_before(context: Context) -> str:
     if not context.models:
         raise ConfigError(f"{STEP}: no model: name one with model:, or let train come before it in the pipeline")
-    return context.models[-1]
+    return context.models[-1][1]
 
 
 def _opened(path: str, dataset: Dataset, settings: PruneModel, context: Context) -> tuple[Trained, Material]:

@@ -42,9 +42,10 @@ class State:
 
     Attributes:
         model: on the CPU, in evaluation mode; not changed from now on.
-        gone: share of units, or of weights, that is gone so far.
+        gone: share of units that can be ranked, or of weights, that is gone so far.
         masks: which weights stay; None where units are removed.
         units: how many units each group has left; none where weights become zeros.
+        first: how many it had at first.
         known: the model as it was looked at, if it was.
     """
 
@@ -52,6 +53,7 @@ class State:
     gone: float
     masks: Masks | None
     units: Mapping[str, int]
+    first: Mapping[str, int]
     known: "Examined | None" = None
 
 
@@ -83,10 +85,13 @@ def begun(case: Case, model: "Model") -> State:
     """A model of which nothing is gone by us; zeros that are there already count as gone."""
     if case.settings.structure == "channels":
         known = case.looked_at(model)
-        return State(model, 0.0, None, {group.name: group.units for group in known.structure.groups}, known)
+        units = {group.name: group.units for group in known.structure.groups}
+        return State(model, 0.0, None, units, units, known)
+    from datadiet_cli.nn.pruning.masks import sparsity_of
+
     parts = dict(model.named_parameters())
     masks = {name: (parts[name].detach() != 0).cpu() for name in case.tensors}
-    return State(model, _zeros(masks), masks, {})
+    return State(model, sparsity_of(masks), masks, {}, {})
 
 
 def ranked(case: Case, state: State, criterion: str, seed: int) -> Ranking:
@@ -164,12 +169,14 @@ def lone(case: Case, ranking: Ranking, name: str, share: float) -> State:
 
 def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
     from datadiet_cli.nn.pruning.choosing import UnitLimits, choose_units
+    from datadiet_cli.nn.pruning.ranking import at_least
 
     settings, known = case.settings, ranking.known
     assert known is not None  # noqa: S101 - asked for units only
     groups = {group.name: group for group in known.structure.groups}
-    # Shares are of what there was at first.
-    left = 1 - ranking.state.gone
+    # Shares, and what stays at least, are of what there was at first.
+    first = {name: ranking.state.first[name] for name in ranking.units}
+    left = sum(map(len, ranking.units.values())) / sum(first.values())
     least = LEAST_UNITS if settings.least_per_layer is None else settings.least_per_layer
     dense, now = (sum(tensor.numel() for tensor in m.parameters()) for m in (case.model, ranking.state.model))
     assert settings.scope != "row"  # noqa: S101 - `checks` refuses that
@@ -180,7 +187,8 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
         scope=settings.scope,
         signatures={name: group.signature for name, group in groups.items()},
         kinds={name: group.kind for name, group in groups.items()},
-        limits=UnitLimits(min(1.0, settings.protect * dense / now), min(1.0, least / left), round_to=settings.round_to),
+        limits=UnitLimits(min(1.0, settings.protect * dense / now), 0.0, round_to=settings.round_to),
+        least={name: at_least(least, count) for name, count in first.items()},
         weights={name: _weights_of(group, known.structure) for name, group in groups.items()},
         total=now if settings.protect else None,
     )
@@ -208,9 +216,8 @@ def _smaller(case: Case, ranking: Ranking, kept: Mapping[str, Bools], *, check: 
         model = shrunk(ranking.known, kept, check=check)
     except ValueError as error:
         raise InputError(f"{STEP}: {case.named}: {error}") from error
-    # What this round took is a part of what was left.
-    now = sum(gone.values()) / max(1, sum(len(kept[name]) for name in kept))
-    return State(model, 1 - (1 - before.gone) * (1 - now), None, units)
+    gone_by_now = 1 - sum(units[name] for name in ranking.units) / sum(before.first[name] for name in ranking.units)
+    return State(model, gone_by_now, None, units, before.first)
 
 
 def _masks(case: Case, ranking: Ranking, share: float, *, by_share: bool = False) -> Masks:
@@ -257,15 +264,12 @@ def _limits(case: Case) -> "Limits":
 def _masked(state: State, masks: Masks) -> State:
     import torch
 
+    from datadiet_cli.nn.pruning.masks import sparsity_of
+
     model = copy.deepcopy(state.model)
     parts = dict(model.named_parameters())
     with torch.no_grad():
         for name, mask in masks.items():
             # By a product, negative weights would become negative zeros, and files with two kinds of zeros are larger.
             parts[name].masked_fill_(~mask, 0.0)
-    return State(model, _zeros(masks), masks, {})
-
-
-def _zeros(masks: Masks) -> float:
-    total = sum(mask.numel() for mask in masks.values())
-    return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
+    return State(model, sparsity_of(masks), masks, {}, {})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.config.training import Training
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.steps.pruning.case import STEP, Case
 from datadiet_cli.steps.pruning.cutting import State
@@ -126,10 +126,12 @@ class Healer:
         return {name: (parts[name].detach() != 0).cpu() for name in self._case.sparse} or None
 
     def _adjust(self, model: "Model", state: State) -> None:
+        from datadiet_cli.nn.cost import parameters
         from datadiet_cli.nn.pruning.recovery import scale_dropout
 
-        if self._case.settings.adjust_dropout and state.gone:
-            scale_dropout(model, 1 - state.gone, dense=self._case.model)
+        left, whole = (parameters(one).nonzero for one in (model, self._case.model))
+        if self._case.settings.adjust_dropout and 0 < left < whole:
+            scale_dropout(model, left / whole, dense=self._case.model)
 
     def _teacher(self) -> Any:
         from datadiet_cli.nn.pruning.guides import Teacher
@@ -155,14 +157,23 @@ def strength_of(case: Case) -> float:
 
 
 def own_recipe(case: Case) -> Recipe:
-    """How the model is trained from fresh weights."""
+    """How the model is trained from fresh weights: as it was, where that is known, or as such models are by default.
+
+    Raises:
+        InputError: what is written of it is damaged.
+    """
     settings = case.settings
-    asked = Training(
-        batch_size=settings.batch_size,
-        optimiser=settings.optimiser,
-        precision=settings.precision,
-        threads=settings.threads,
-    )
+    taught = dict(case.taught)
+    if settings.optimiser != "auto":
+        # The rate and the decay that it was taught with were those of another optimiser.
+        taught = {name: value for name, value in taught.items() if name in ("epochs", "augment")}
+        taught["optimiser"] = settings.optimiser
+    try:
+        asked = Training(
+            **taught, batch_size=settings.batch_size, precision=settings.precision, threads=settings.threads
+        )
+    except ValueError as error:
+        raise InputError(f"{STEP}: {case.named}: the recipe in its description is damaged") from error
     return recipe_of(asked, case.spec, len(case.learned), case.context.device, STEP)
 
 

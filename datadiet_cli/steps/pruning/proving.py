@@ -88,6 +88,8 @@ def timed(case: Case, models: Mapping[str, "Model"], sessions: Mapping[str, Any]
 
 def notes_of(case: Case, course: Course, whole: Mapping[str, str]) -> list[str]:
     """What people should know."""
+    from datadiet_cli.nn.pruning.starting import without_start
+
     settings = case.settings
     notes: list[str] = []
     if settings.structure != "channels":
@@ -95,10 +97,10 @@ def notes_of(case: Case, course: Course, whole: Mapping[str, str]) -> list[str]:
             "zeros do not make dense kernels faster: the model takes as long as before, and only a compressed file is "
             "smaller; --structure channels makes it faster"
         )
+    if (undrawn := without_start(course.final.model)) and "scratch" in settings.controls:
+        notes.append(f"from scratch: {_some(undrawn)} begin near 0, for no layer says how they begin")
     if settings.structure == "n:m":
-        notes.append(
-            "n:m zeros are faster only by sparse kernels of CUDA, in half precision and in large layers"
-        )
+        notes.append("n:m zeros are faster only by sparse kernels of CUDA, in half precision and in large layers")
     if course.unranked:
         notes.append(f"{settings.criterion} says nothing of {_some(course.unranked)}: they stay whole")
     if whole:

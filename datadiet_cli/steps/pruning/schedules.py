@@ -140,7 +140,8 @@ def from_scratch(case: Case, healer: Healer, final: State, course: Course, numbe
     from datadiet_cli.steps.pruning.healing import own_recipe
 
     own: Recipe = own_recipe(case)
-    recipe = replace(own, epochs=own.epochs + course.epochs)
+    # Fresh weights that were pruned and then trained have had no other training either.
+    recipe = replace(own, epochs=course.epochs if case.settings.fresh else own.epochs + course.epochs)
     seed = case.context.seed + number + 1
     state = replace(final, model=fresh(final.model, seed), known=None)
     if state.masks is not None:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from datadiet_cli.config.base import percentage
+from datadiet_cli.errors import ConfigError
 from datadiet_cli.outcome import Brake
-from datadiet_cli.steps.pruning.case import Case
+from datadiet_cli.steps.pruning.case import STEP, Case
 from datadiet_cli.steps.pruning.cutting import Ranking
 from datadiet_cli.steps.pruning.healing import Healer
 from datadiet_cli.steps.pruning.judging import judged, said_of
@@ -12,18 +13,24 @@ from datadiet_cli.steps.pruning.schedules import Course, one_shot
 
 
 def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict[str, Any], list[Brake]]:
-    """Try the sparsities of the grid, each to its end, and take the largest whose loss is proved to be small enough.
+    """Try the sparsities of the grid upwards, each to its end, and take the last whose loss is proved small enough.
 
-    All are tried, for how a model does on few samples does not fall evenly. They are judged by the validation samples,
-    so that the test samples, which chose nothing, have the last word.
+    It ends with the first that is not: so no proof needs a correction for the others (a fixed sequence of tests;
+    Maurer, Hothorn and Lehmacher, 1995), as that of the best among many would. They are judged by the validation
+    samples, so that the test samples, which chose nothing, have the last word.
 
     Returns:
         How the chosen one was pruned (where none is good enough, the one that lost least), what to tell of the target,
         and the gate.
+
+    Raises:
+        ConfigError: there are no validation samples.
     """
     asked = case.settings.max_accuracy_drop
     assert asked is not None  # noqa: S101 - the target of this search
-    rows = case.division.validation if len(case.division.validation) else case.division.test
+    rows = case.division.validation
+    if not len(rows):
+        raise ConfigError(f"{STEP}: --max-accuracy-drop is chosen by validation samples, and there are none")
     dense = said_of(case, case.model, rows)
     tried: list[tuple[Course, dict[str, Any]]] = []
     for share in sorted(set(case.settings.grid)):
@@ -37,12 +44,15 @@ def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict
             "passed": found.noninferior,
         }
         tried.append((course, told))
+        if not found.noninferior:
+            break
     good = [one for one in tried if one[1]["passed"]]
     course, told = good[-1] if good else min(tried, key=lambda one: one[1]["loss_bound"])
     target = {
         "name": "max_accuracy_drop",
         "asked": asked,
         "samples": len(rows),
+        "share": told["share"],
         "resolution": told["resolution"],
         "reached": told["loss_bound"],
         "tried": [one for _, one in tried],
