@@ -54,6 +54,7 @@ class Group:
         members: where they lie.
         signature: the same for groups of the same form, which alone can be compared with each other: kinds of layers
             and dimensions that they lie in (Fang et al., "Isomorphic pruning for vision models", ECCV 2024).
+        least: how many units must stay, fewer than `units`.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Group:
     units: int
     members: tuple[Member, ...]
     signature: str
+    least: int = 1
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ def slices_of(structure: Structure, kept: Kept) -> Slices:
         Positions of each dimension that loses some.
 
     Raises:
-        ValueError: nothing of a group stays, or its mask is not of its length.
+        ValueError: nothing of a group stays, or less than must, or its mask is not of its length.
     """
     gone: dict[tuple[str, int], list[Ints]] = {}
     for name, mask in kept.items():
@@ -111,6 +113,8 @@ def slices_of(structure: Structure, kept: Kept) -> Slices:
             raise ValueError(f"the mask of {name} has shape {mask.shape}, not ({group.units},)")
         if not mask.any():
             raise ValueError(f"{name} would be left without a unit")
+        if mask.sum() < group.least:
+            raise ValueError(f"{name} would be left with {mask.sum()} of its units, and needs {group.least}")
         for member in group.members:
             gone.setdefault((member.tensor, member.dim), []).append(member.positions[~mask[member.owners]])
     found: Slices = {}

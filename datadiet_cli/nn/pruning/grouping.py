@@ -1,12 +1,14 @@
 """Groups of units from ties between positions: those that lie in the same dimensions of the same tensors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from datadiet_cli.nn.pruning.axes import Ints, Shape, Ties, size_of
+from datadiet_cli.nn.pruning.axes import Ints, Shape, size_of
 from datadiet_cli.nn.pruning.base import Group, Member, Structure
+from datadiet_cli.nn.pruning.rules import Walk
 
 Places = dict[str, Shape]
 """Dimensions of tensors by name."""
@@ -14,22 +16,37 @@ _Key = tuple[tuple[int, int], ...]
 """Which dimensions a unit lies in, by number, and in how many positions of each."""
 
 
-def grouped(ties: Ties, places: Places, makers: Sequence[tuple[str, int]], roles: Mapping[str, str]) -> Structure:
+class Known(NamedTuple):
+    """What is known of tensors by name.
+
+    Attributes:
+        roles: what each is to the first operation that takes it, such as ``linear.weight``.
+        learnt: names of parameters.
+    """
+
+    roles: Mapping[str, str]
+    learnt: Sequence[str]
+
+
+def grouped(walk: Walk, places: Places, makers: Sequence[tuple[str, int]], known: Known) -> Structure:
     """Group what is tied, and say of all other layers why they stay.
 
     Args:
-        ties: between positions, with what is held.
+        walk: through a graph: ties between positions, with what is held, and of what two must stay.
         places: where the positions lie; tensors in the order of the network.
         makers: names and dimensions of weights that compute the positions, in the order of the network.
-        roles: what each tensor is, such as ``linear.weight``.
+        known: what tensors are.
     """
+    ties = walk.ties
     labels, held = ties.labels(), ties.held()
     lying = [(name, i, dim[0].ids) for name, dims in places.items() for i, dim in enumerate(dims) if dim]
     dims = [(name, i, labels[ids]) for name, i, ids in lying if ids is not None]
     free = _free(dims, makers, held, ties.count)
     units = _units(dims, free)
-    groups, single = _groups(dims, units, makers, roles)
-    whole = _whole(dims, groups, makers, held, single)
+    least = _least(units, [labels[ids] for ids in walk.pairs])
+    groups, staying = _groups(dims, units, least, makers, known.roles)
+    whole = _whole(dims, groups, makers, {**held, **staying})
+    whole.update(_unfollowed(dims, groups, known, {**held, **staying}, whole))
     sizes = {name: tuple(int(size_of(dim)) for dim in shape) for name, shape in places.items()}
     return Structure(tuple(groups), whole, sizes)
 
@@ -62,19 +79,32 @@ def _units(dims: Sequence[tuple[str, int, Ints]], free: Ints) -> dict[_Key, Ints
     return {key: np.array(labels, dtype=np.int64) for key, labels in units.items()}
 
 
+def _least(units: Mapping[_Key, Ints], pairs: Sequence[Ints]) -> dict[_Key, int]:
+    """How many units of each kind must stay: two where there is nothing else of what two positions must stay of."""
+    least = dict.fromkeys(units, 1)
+    for pair in pairs:
+        for key, labels in units.items():
+            mine, counts = np.unique(pair[np.isin(pair, labels)], return_counts=True)
+            if counts.sum() == len(pair) and len(mine) and counts.min() == 1:
+                least[key] = 2
+    return least
+
+
 def _groups(
     dims: Sequence[tuple[str, int, Ints]],
     units: Mapping[_Key, Ints],
+    least: Mapping[_Key, int],
     makers: Sequence[tuple[str, int]],
     roles: Mapping[str, str],
-) -> tuple[list[Group], set[int]]:
-    """Groups in the order of the network, and labels of units that are alone."""
+) -> tuple[list[Group], dict[int, str]]:
+    """Groups in the order of the network, and labels of units of which none may go, each with the reason."""
     order = {maker: i for i, maker in enumerate(makers)}
     found = []
-    single: set[int] = set()
+    staying: dict[int, str] = {}
     for key, labels in units.items():
-        if len(labels) < 2:
-            single.update(labels.tolist())
+        if len(labels) <= least[key]:
+            why = "there is one unit of it" if len(labels) == 1 else "each group of a convolution needs two channels"
+            staying.update(dict.fromkeys(labels.tolist(), why))
             continue
         making = sorted((order[name, i], at) for at, _ in key if (name := dims[at][0], i := dims[at][1]) in order)
         first = making[0][1]
@@ -88,8 +118,9 @@ def _groups(
     groups = []
     for i, (_, _, name, key, labels) in enumerate(found):
         number = f":{names[: i + 1].count(name)}" if names.count(name) > 1 else ""
-        groups.append(_group(name + number, dims, key, labels, order, roles))
-    return groups, single
+        group = _group(name + number, dims, key, labels, order, roles)
+        groups.append(replace(group, least=least[key]))
+    return groups, staying
 
 
 def _group(
@@ -118,7 +149,6 @@ def _whole(
     groups: Sequence[Group],
     makers: Sequence[tuple[str, int]],
     held: Mapping[int, str],
-    single: set[int],
 ) -> dict[str, str]:
     """Layers that make nothing that may go, each with the reason."""
     making = {(member.tensor, member.dim) for group in groups for member in group.members if member.makes}
@@ -130,12 +160,39 @@ def _whole(
         labels = there.get((name, dim))
         if layer in losing or layer in found or labels is None:
             continue
-        reasons = [held[label] for label in labels.tolist() if label in held]
-        alone = any(label in single for label in labels.tolist())
-        found[layer] = "there is one unit of it" if alone else max(reasons, key=reasons.count, default="it is not used")
+        found[layer] = _reason([labels], held, "it is not used")
     return found
 
 
+def _unfollowed(
+    dims: Sequence[tuple[str, int, Ints]],
+    groups: Sequence[Group],
+    known: Known,
+    held: Mapping[int, str],
+    told: Mapping[str, str],
+) -> dict[str, str]:
+    """Layers with weights of which it is not known what they make, and of which nothing goes, each with the reason."""
+    losing = {_layer(name) for group in groups for name in group.tensors}
+    matrices: dict[str, list[Ints]] = {}
+    for name, _, labels in dims:
+        if len(labels) > 1 and name in known.learnt:
+            matrices.setdefault(name, []).append(labels)
+    found: dict[str, str] = {}
+    for name, parts in matrices.items():
+        layer = _layer(name)
+        if len(parts) > 1 and not {layer} & {*losing, *told, *found}:
+            default = "how it is computed is not followed here" if name in known.roles else "it is not used"
+            found[layer] = _reason(parts, held, default)
+    return found
+
+
+def _reason(parts: Sequence[Ints], held: Mapping[int, str], default: str) -> str:
+    """Why most of some positions stay."""
+    reasons = [held[label] for labels in parts for label in labels.tolist() if label in held]
+    return max(reasons, key=reasons.count, default=default)
+
+
 def _layer(tensor: str) -> str:
-    """The name of the module that a tensor belongs to."""
-    return tensor.rpartition(".")[0] or tensor
+    """The name of the module that a tensor belongs to: of the one that a parametrisation is of."""
+    path, _, name = tensor.partition(".parametrizations.")
+    return path if name else tensor.rpartition(".")[0] or tensor

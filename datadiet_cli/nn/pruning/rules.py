@@ -51,6 +51,7 @@ class Walk:
         makers: dimensions of tensors that compute positions, by name of the tensor and dimension, in order.
         roles: what each tensor is to the first operation that takes it, such as ``conv2d.weight``.
         coded: numbers of positions that code of a class may count, such as those of heads, each with a reason.
+        pairs: numbers of positions of which two must stay: with one, a layer would be taken for one of another kind.
     """
 
     def __init__(self, turned: set[str]) -> None:
@@ -62,6 +63,7 @@ class Walk:
         self.makers: dict[tuple[str, int], None] = {}
         self.roles: dict[str, str] = {}
         self.coded: list[tuple[Ints, str]] = []
+        self.pairs: list[Ints] = []
         self._second: set[str] = set()
 
     def visit(self, node: fx.Node) -> None:
@@ -117,9 +119,11 @@ class Walk:
         return self.of(value) if isinstance(value, fx.Node) else None
 
     def makes(self, node: Any, dim: int) -> None:
-        """Remember that a dimension of a tensor computes positions, if it is a weight."""
-        if isinstance(node, fx.Node) and self.names.get(node) in self.learnt:
-            self.makers.setdefault((self.names[node], dim % max(len(self.of(node)), 1)))
+        """Remember that a dimension of a tensor computes positions, if it is a weight, or a part of one."""
+        if isinstance(node, fx.Node):
+            node, dim = _origin(node, dim % max(len(self.of(node)), 1))
+            if self.names.get(node) in self.learnt:
+                self.makers.setdefault((self.names[node], dim))
 
     def hold(self, dims: Iterable[Dim], reason: str) -> None:
         """Let dimensions stay as they are."""
@@ -188,6 +192,7 @@ class Walk:
         if factor.ids is None or self.ties.stays(factor.ids):
             return Factor(first, None, place), Factor(second, None, place)
         grid = factor.ids.reshape(first, second)
+        self.coded.append((factor.ids, "the code of the network may have a fixed number of blocks or heads"))
         tied = self.ties.labels()[grid]
         across = bool((tied == tied[:1]).all()) and not (tied == tied[:, :1]).all()
         if place in self.turned or across:
@@ -195,7 +200,6 @@ class Walk:
             self.ties.tie(grid[:1], grid)
             return Factor(first, None, place), Factor(second, grid[0], place)
         self.ties.tie(grid[:, :1], grid)
-        self.coded.append((factor.ids, "the code of the network may have a fixed number of blocks or heads"))
         return Factor(first, grid[:, 0], place), Factor(second, None, place)
 
     def swapped(self, factors: Sequence[Factor]) -> None:
@@ -207,6 +211,35 @@ class Walk:
             if factor.ids is not None and factor.origin in seen:
                 raise Turn(factor.origin)
             seen.add(factor.origin)
+
+
+_PARTS = (
+    "split split_with_sizes chunk tensor_split unsafe_split unsafe_chunk unsafe_split_with_sizes slice narrow getitem "
+    "contiguous alias detach _to_copy to"
+).split()
+_TURNED = "t numpy_T mT transpose swapaxes swapdims permute".split()
+
+
+def _origin(node: fx.Node, dim: int) -> tuple[fx.Node, int]:
+    """Where a tensor comes from that was taken apart or turned on the way, and its dimension there."""
+    while node.op == "call_function":
+        name = kind(node)
+        if name in _TURNED:
+            rank = len(node.meta["val"].shape)
+            order = [at % rank for at in node.args[1]] if name == "permute" else _swapped(node, name, rank)
+            dim = order[dim]
+        elif name not in _PARTS:
+            break
+        node = node.args[0]
+    return node, dim
+
+
+def _swapped(node: fx.Node, name: str, rank: int) -> list[int]:
+    """Dimensions in their new order, two of them in each other's place."""
+    one, two = node.args[1:3] if name not in ("t", "numpy_T", "mT") else (-1, -2)
+    order = list(range(rank))
+    order[one], order[two] = order[two], order[one]
+    return order
 
 
 def _alike(a: Dim, b: Dim) -> bool:

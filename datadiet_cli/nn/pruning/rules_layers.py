@@ -10,6 +10,7 @@ from datadiet_cli.nn.pruning.rules import Walk, kind, listed, named, rule, shape
 
 _INPUT = "it is joined with something of a fixed width"
 _SCALED = "attention is scaled by the width of its heads"
+_BARE = "its norm has no weights that could tell its width"
 
 
 def _bias(walk: Walk, node: fx.Node, made: Ints, name: str = "bias") -> None:
@@ -52,8 +53,17 @@ def _convolution(walk: Walk, node: fx.Node) -> Shape | None:
     depthwise = 1 < arguments["groups"] == len(ids)
     walk.makes(arguments["weight"], 1 if transposed and not depthwise else 0)
     made = (_backward if transposed else _forward)(walk, ids, w0, w1, arguments["groups"])
+    _pairs(walk, ids, arguments["groups"], len(made))
     _bias(walk, node, made)
     return (*x[:at], axis(made), *shapes_of(node.meta["val"])[at + 1 :])
+
+
+def _pairs(walk: Walk, ids: Ints, groups: int, made: int) -> None:
+    """With one channel left for each group it would become a depthwise one; such a one of one channel a plain one."""
+    if 1 < groups < len(ids):
+        walk.pairs.append(ids[: len(ids) // groups])
+    elif 1 < groups < made:
+        walk.pairs.append(ids)
 
 
 def _forward(walk: Walk, ids: Ints, rows: Ints, columns: Ints, groups: int) -> Ints:
@@ -90,6 +100,8 @@ def _batch_norm(walk: Walk, node: fx.Node) -> Any:
         shape = walk.given(node, name)
         if shape is not None:
             walk.meet(x[1], shape[0], "its norm has a fixed width")
+    if kind(node) == "instance_norm" and arguments["weight"] is None and arguments["running_mean"] is None:
+        walk.coded.append((numbers(x[1:2]), _BARE))
     result = shapes_of(node.meta["val"])
     return [x, *result[1:]] if isinstance(result, list) else x
 
@@ -103,6 +115,8 @@ def _layer_norm(walk: Walk, node: fx.Node) -> Any:
         shape = walk.given(node, name) if name in arguments else None
         for a, b in zip(over, shape or (), strict=False):
             walk.meet(a, b, "its norm has a fixed width")
+    if arguments["weight"] is None:
+        walk.coded.append((numbers(over), _BARE))
     result = shapes_of(node.meta["val"])
     return [x, *result[1:]] if isinstance(result, list) else x
 

@@ -105,8 +105,9 @@ def _pad(walk: Walk, node: fx.Node) -> Shape | None:
         if ids is None:
             made[at] = fixed(plain(node.meta["val"].shape[at]))
         else:
-            walk.coded.append((ids, "the code of the network may say how wide it is padded"))
-            made[at] = axis(np.concatenate([walk.ties.new(before), ids, walk.ties.new(after)]))
+            wide = np.concatenate([walk.ties.new(before), ids, walk.ties.new(after)])
+            walk.coded.append((wide, "the code of the network may say how wide it is padded"))
+            made[at] = axis(wide)
     return tuple(made)
 
 

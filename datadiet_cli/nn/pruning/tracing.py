@@ -11,7 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from datadiet_cli.nn.pruning import rules_layers, rules_plain, rules_shapes  # noqa: F401 - they register themselves
 from datadiet_cli.nn.pruning.axes import Dim, Shape, axis, fixed
 from datadiet_cli.nn.pruning.base import Structure
-from datadiet_cli.nn.pruning.grouping import Places, grouped
+from datadiet_cli.nn.pruning.grouping import Known, Places, grouped
 from datadiet_cli.nn.pruning.rules import Turn, Walk, shapes_of
 
 _MOST_TURNS = 1000
@@ -61,11 +61,11 @@ def structure_of(
         for ids, reason in walk.coded:
             walk.ties.hold(ids, reason)
         for name, dims in places.items():
-            if name.rpartition(".")[2].startswith("in_proj_"):
-                _hold_attention(walk, places, name.rpartition(".")[0])
+            _hold_attention(walk, places, name)
             if kinds.get(name) == InputKind.CONSTANT_TENSOR or name.removeprefix(prefix) in _passing(program):
                 walk.hold(dims, "a constant of the network has its width")
-    return grouped(walk.ties, places, makers, roles)
+    learnt = [name for name in places if name.removeprefix(prefix) in program.graph_signature.parameters]
+    return grouped(walk, places, makers, Known(roles, [*learnt, *(head or ())]))
 
 
 def walked(program: ExportedProgram) -> Walk:
@@ -194,7 +194,16 @@ def _protect(walk: Walk, places: Places, makers: list[tuple[str, int]], name: st
 
 
 def _hold_attention(walk: Walk, places: Places, name: str) -> None:
-    """Hold all of an `nn.MultiheadAttention`, which has one width inside and outside."""
-    for tensor, dims in places.items():
-        if tensor.startswith(f"{name}.in_proj_") or tensor == f"{name}.out_proj.weight":
-            walk.hold(dims, "torch.nn.MultiheadAttention has one width for all its weights")
+    """Hold all of an `nn.MultiheadAttention`, which has one width inside and outside, if this is its first weight."""
+    path, _, own = name.rpartition(".")
+    path = f"{path}." if path else ""
+    if own not in ("in_proj_weight", "q_proj_weight") or f"{path}out_proj.weight" not in places:
+        return
+    for tensor in _ATTENTION:
+        dims = places.get(path + tensor, ())
+        # Keys and values of other widths than that have them in these.
+        dims = dims[:1] if tensor in ("k_proj_weight", "v_proj_weight") else dims
+        walk.hold(dims, "torch.nn.MultiheadAttention has one width for all its weights")
+
+
+_ATTENTION = "in_proj_weight in_proj_bias q_proj_weight k_proj_weight v_proj_weight bias_k bias_v out_proj.weight".split()

@@ -37,7 +37,7 @@ def _drawn(structure: Structure, seed: int) -> dict[str, Bools]:
     kept = {}
     for group in structure.groups:
         kept[group.name] = draw.random(group.units) < draw.choice([0.2, 0.5, 0.8])
-        kept[group.name][draw.integers(group.units)] = True
+        kept[group.name][draw.choice(group.units, group.least, replace=False)] = True
     return kept
 
 
