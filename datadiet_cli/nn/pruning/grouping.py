@@ -182,7 +182,8 @@ def _unfollowed(
         layer = _layer(name)
         if len(parts) > 1 and not {layer} & {*losing, *told, *found}:
             default = "how it is computed is not followed here" if name in known.roles else "it is not used"
-            found[layer] = _reason(parts, held, default)
+            stays = all(label in held for labels in parts for label in labels.tolist())
+            found[layer] = _reason(parts, held, default) if stays else default
     return found
 
 

@@ -222,23 +222,24 @@ _TURNED = "t numpy_T mT transpose swapaxes swapdims permute".split()
 
 def _origin(node: fx.Node, dim: int) -> tuple[fx.Node, int]:
     """Where a tensor comes from that was taken apart or turned on the way, and its dimension there."""
-    while node.op == "call_function":
-        name = kind(node)
-        if name in _TURNED:
-            rank = len(node.meta["val"].shape)
-            order = [at % rank for at in node.args[1]] if name == "permute" else _swapped(node, name, rank)
-            dim = order[dim]
-        elif name not in _PARTS:
-            break
-        node = node.args[0]
+    while node.op == "call_function" and kind(node) in _PARTS + _TURNED:
+        if kind(node) in _TURNED:
+            dim = _turned(node)[dim]
+        source = node.args[0]
+        assert isinstance(source, fx.Node)  # noqa: S101 - of these operations
+        node = source
     return node, dim
 
 
-def _swapped(node: fx.Node, name: str, rank: int) -> list[int]:
-    """Dimensions in their new order, two of them in each other's place."""
-    one, two = node.args[1:3] if name not in ("t", "numpy_T", "mT") else (-1, -2)
-    order = list(range(rank))
-    order[one], order[two] = order[two], order[one]
+def _turned(node: fx.Node) -> list[int]:
+    """Which dimensions of what is turned are those of the result."""
+    order = list(range(len(node.meta["val"].shape)))
+    given: Any = node.args[1:]
+    if kind(node) == "permute":
+        return [order[dim] for dim in given[0]]
+    if order[1:]:
+        one, two = given or (-1, -2)
+        order[one], order[two] = order[two], order[one]
     return order
 
 

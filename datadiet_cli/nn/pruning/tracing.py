@@ -58,10 +58,11 @@ def structure_of(
     for name in protected:
         _protect(walk, places, makers, name)
     if not whole_heads:
+        for name in places:
+            _hold_attention(walk, places, name)
         for ids, reason in walk.coded:
             walk.ties.hold(ids, reason)
         for name, dims in places.items():
-            _hold_attention(walk, places, name)
             if kinds.get(name) == InputKind.CONSTANT_TENSOR or name.removeprefix(prefix) in _passing(program):
                 walk.hold(dims, "a constant of the network has its width")
     learnt = [name for name in places if name.removeprefix(prefix) in program.graph_signature.parameters]
@@ -206,4 +207,6 @@ def _hold_attention(walk: Walk, places: Places, name: str) -> None:
         walk.hold(dims, "torch.nn.MultiheadAttention has one width for all its weights")
 
 
-_ATTENTION = "in_proj_weight in_proj_bias q_proj_weight k_proj_weight v_proj_weight bias_k bias_v out_proj.weight".split()
+_ATTENTION = (
+    "in_proj_weight in_proj_bias q_proj_weight k_proj_weight v_proj_weight bias_k bias_v out_proj.weight".split()
+)

@@ -186,8 +186,10 @@ def test_heads_of_an_attention_across_go_from_a_program(bias: bool) -> None:
     program = program_of(network, x)
     structure = structure_of(program)
     assert {group.name: (group.kind, group.units) for group in structure.groups} == {
-        "a": ("channels", 8), "b": ("channels", 8), "l": ("heads", 4)
+        "b": ("channels", 8), "l": ("heads", 4), "l.out_proj": ("channels", 8)
     }  # fmt: skip
+    # One matrix takes both: so they lose the same.
+    assert {"a.weight", "b.weight", "l.in_proj_weight"} <= set(structure.group("b").tensors)
     heads = structure.group("l")
     owners = next(member.owners.tolist() for member in heads.members if member.tensor == "l.in_proj_weight")
     assert owners == [unit for _ in range(3) for unit in range(4) for _ in range(2)]
