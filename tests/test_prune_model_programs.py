@@ -93,6 +93,17 @@ class Encoder(nn.Module):
         return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2)).mean(1))
 
 
+class Colourless(nn.Module):
+    channels = 1
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.hidden, self.head = nn.Conv2d(1, 8, 3), nn.Linear(8 * 10 * 10, 16), nn.Linear(16, 2)
+
+    def forward(self, x):
+        return self.head(relu(self.hidden(relu(self.conv(x)).flatten(1))))
+
+
 class Recurrent(nn.Module):
     def __init__(self):
         super().__init__()
@@ -112,12 +123,12 @@ def exported(network, path):
     torch.manual_seed(0)
     network = network().eval()
     with modelfile.quiet():  # torch warns of its own code
-        given = (torch.rand(4, 3, SIZE, SIZE),)
+        given = (torch.rand(4, getattr(network, "channels", 3), SIZE, SIZE),)
         torch.export.save(torch.export.export(network, given, dynamic_shapes=({0: torch.export.Dim("n")},)), path)
     return network
 
 
-@pytest.mark.parametrize("network", [Residual, Perceptron, Attention, Depthwise, Encoder, Recurrent])
+@pytest.mark.parametrize("network", [Residual, Perceptron, Attention, Depthwise, Encoder, Recurrent, Colourless])
 def test_programs_are_pruned_and_opened_again(network, photos, tmp_path, datadiet: Cli, monkeypatch):
     """Half of all units go, heads too; names stay; what is left learns, and answers for any number of samples."""
     monkeypatch.setattr(modelfile, "_reopen", lambda *_: None)

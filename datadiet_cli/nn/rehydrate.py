@@ -54,8 +54,8 @@ def program_field(network: fx.GraphModule) -> Field:
     """What a network that `rehydrate` made takes, told by the shape of its argument.
 
     Returns:
-        A field of kind ``image`` for (n, 3, size, size) uint8, or float32 from 0 to 1, as ``options["dtype"]`` tells.
-        Of kind ``vector`` for (n, d) float32.
+        A field of kind ``image`` for (n, 3, size, size) uint8, or float32 from 0 to 1, as ``options["dtype"]`` tells;
+        for (n, 1, size, size), pictures without colours, with ``channels`` of 1. Of kind ``vector`` for (n, d) float32.
 
     Raises:
         ValueError: it takes something else.
@@ -63,15 +63,16 @@ def program_field(network: fx.GraphModule) -> Field:
     inputs: list[tuple[tuple[int | None, ...], torch.dtype]] = network.meta["inputs"]
     shape, kind = inputs[0] if len(inputs) == 1 else ((), torch.float32)
     name = str(kind).removeprefix("torch.")
-    square = len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3] and shape[2] is not None
+    square = len(shape) == 4 and shape[1] in (1, 3) and shape[2] == shape[3] and shape[2] is not None
     if square and name in ("uint8", "float32"):
-        return Field("image", "image", {"size": shape[2], "dtype": name})
+        grey = {"channels": 1} if shape[1] == 1 else {}
+        return Field("image", "image", {"size": shape[2], "dtype": name, **grey})
     if len(shape) == 2 and shape[1] is not None and name == "float32":
         return Field("vector", "vector", {"dimensions": shape[1]})
     told = " and ".join(f"{_shown(of)} {str(dtype).removeprefix('torch.')}" for of, dtype in inputs)
     raise ValueError(
-        f"the network takes {told or 'nothing'}; it must take (n, 3, size, size) pictures, uint8 or float32, "
-        "or (n, d) float32 vectors"
+        f"the network takes {told or 'nothing'}; it must take (n, 3, size, size) or (n, 1, size, size) "
+        "pictures, uint8 or float32, or (n, d) float32 vectors"
     )
 
 

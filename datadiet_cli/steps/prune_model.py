@@ -64,7 +64,7 @@ def _pruned(case: Case, healer: Healer) -> Outcome:
     ranking = ranked(case, origin, settings.criterion, case.context.seed)
     courses, target, brakes = courses_of(case, healer, ranking)
     course = courses[0]
-    arms, taken, seen = arms_of(case, healer, ranking, courses)
+    arms, taken, seen = arms_of(case, healer, ranking, courses, first)
     costs = {"dense": cost_of(case, case.model), "pruned": cost_of(case, course.final.model)}
     block = _compared(case, arms, taken, seen, costs)
     rows = layers_of(case, case.model, course.final.model)
@@ -81,7 +81,7 @@ def _pruned(case: Case, healer: Healer) -> Outcome:
         "costs": costs,
         "stages": stages_of(case, case.model, course),
         "epochs": course.epochs,
-        "regularised": first,
+        "regularised": None if first is None else {"penalty": settings.regularise, "epochs": first.epochs},
         "rounds": list(course.rounds),
         "layers": rows,
         "whole": whole,

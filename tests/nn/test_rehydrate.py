@@ -238,7 +238,7 @@ def test_the_shape_of_its_argument_tells_what_a_program_takes(given: Tensor, fie
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ((torch.rand(2, 1, 9, 9),), r"takes \(2, 1, 9, 9\) float32; it must"),
+        ((torch.rand(2, 4, 9, 9),), r"takes \(2, 4, 9, 9\) float32; it must"),
         ((torch.rand(2, 3, 9, 8),), r"takes \(2, 3, 9, 8\) float32"),
         ((torch.rand(2, 3).double(),), r"takes \(2, 3\) float64"),
         ((torch.rand(2, 3), torch.rand(2, 3)), r"takes \(2, 3\) float32 and \(2, 3\) float32"),

@@ -54,6 +54,27 @@ class Shares(nn.Module):
         return pictures.float() / 255
 
 
+class Grey(nn.Module):
+    """(n, 3, height, width) uint8 to (n, 1, height, width), the light of each pixel as Pillow reckons it: ITU-R 601-2.
+
+    Args:
+        shares: whether to give float32 from 0 to 1, and not uint8.
+    """
+
+    parts: Tensor
+
+    def __init__(self, shares: bool) -> None:
+        super().__init__()
+        self.shares = shares
+        parts = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+        self.register_buffer("parts", parts, persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Take the colours off."""
+        light = (pictures.float() * self.parts).sum(1, keepdim=True)
+        return light / 255 if self.shares else light.round().to(torch.uint8)
+
+
 class Unscaled(nn.Module):
     """Pictures as shares from 0 to 1, waves from -1 to 1, and all else as it is: for a network that learned so."""
 
@@ -148,7 +169,10 @@ def _enter_program(spec: Spec) -> nn.Module:
     if len(spec.fields) != 1:
         raise ValueError(f"the network takes one field, and these are {len(spec.fields)}")
     field = spec.fields[0]
-    return Shares() if field.kind == "image" and field.options.get("dtype") == "float32" else nn.Identity()
+    shares = field.kind == "image" and field.options.get("dtype") == "float32"
+    if field.options.get("channels") == 1:
+        return Grey(shares)
+    return Shares() if shares else nn.Identity()
 
 
 def with_head(module: nn.Module, outputs: int, seed: int = 0) -> nn.Module:

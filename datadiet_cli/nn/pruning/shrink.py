@@ -1,6 +1,8 @@
 """Take units out of a model: what can go, and the smaller model."""
 
 import copy
+import os
+import traceback
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -88,7 +90,7 @@ def shrunk(known: Examined, kept: Kept, *, check: bool = True) -> Model:
         if check:
             _check_agreement(made, known, kept)
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"it cannot be made smaller: {_told(error)}; {_ADVICE}") from error
+        raise ValueError(f"it cannot be made smaller: {_told(error)}{_where(error)}; {_ADVICE}") from error
     return made
 
 
@@ -125,6 +127,17 @@ def _check_agreement(made: Model, known: Examined, kept: Kept) -> None:
     apart = (found - expected).abs().max()
     if not apart <= _TOLERANCE * expected.abs().max().clamp(min=1):
         raise ValueError(f"it then computes something else, by {float(apart):.3g}")
+
+
+def _where(error: Exception) -> str:
+    """The last line of the user's own code that was on the way, if there is one."""
+    ours = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    lines = [
+        f" ({os.path.basename(frame.filename)}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((*ours, "<"))
+    ]
+    return lines[-1] if lines else ""
 
 
 def _told(error: Exception) -> str:

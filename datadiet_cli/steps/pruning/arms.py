@@ -7,7 +7,7 @@ from datadiet_cli.outcome import Brake
 from datadiet_cli.steps.pruning.amounts import reached, share_for
 from datadiet_cli.steps.pruning.case import Case
 from datadiet_cli.steps.pruning.cutting import Ranking, State, alike, begun, ranked
-from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe, regularised
+from datadiet_cli.steps.pruning.healing import Healed, Healer, gentle_recipe, regularised
 from datadiet_cli.steps.pruning.schedules import Course, from_scratch, run_schedule
 from datadiet_cli.steps.pruning.searching import searched
 from datadiet_cli.steps.teaching.lessons import seed_of
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
 
 
-def origin_of(case: Case, healer: Healer) -> tuple[State, dict[str, Any] | None]:
-    """What is pruned: the dense model, one trained towards small weights, or one that has learned nothing."""
+def origin_of(case: Case, healer: Healer) -> tuple[State, Healed | None]:
+    """What is pruned: the dense model, one that learned nothing, or one trained towards small weights, and how."""
     from datadiet_cli.nn.pruning.starting import fresh
 
     if case.settings.fresh:
@@ -26,7 +26,7 @@ def origin_of(case: Case, healer: Healer) -> tuple[State, dict[str, Any] | None]
     done = regularised(case, healer, state)
     if done is None:
         return state, None
-    return done.state, {"penalty": case.settings.regularise, "epochs": done.epochs}
+    return done.state, done
 
 
 def courses_of(case: Case, healer: Healer, ranking: Ranking) -> tuple[list[Course], dict[str, Any], list[Brake]]:
@@ -48,18 +48,22 @@ def courses_of(case: Case, healer: Healer, ranking: Ranking) -> tuple[list[Cours
 
 
 def arms_of(
-    case: Case, healer: Healer, ranking: Ranking, courses: list[Course]
+    case: Case, healer: Healer, ranking: Ranking, courses: list[Course], before: Healed | None
 ) -> tuple[dict[str, list["Model"]], dict[str, list[float]], dict[str, int]]:
-    """All models that are compared, the seconds of their trainings, and the samples that they learned from."""
+    """All models that are compared, the seconds of their trainings, and the samples that they learned from.
+
+    What a model learned before it was pruned, towards small weights, counts for those that it helped.
+    """
+    spent, looked = (0.0, 0) if before is None else (before.seconds, before.samples_seen)
     wanted = [] if "none" in case.settings.controls else case.settings.controls
     arms: dict[str, list[Model]] = {"before": [case.model], "after": [one.final.model for one in courses]}
-    taken = {"after": [one.seconds for one in courses]}
-    seen = {"after": courses[0].samples_seen}
+    taken = {"after": [spent + one.seconds for one in courses]}
+    seen = {"after": looked + courses[0].samples_seen}
     anything = courses[0].final.gone > ranking.state.gone
     if "random" in wanted and case.settings.criterion != "random" and anything:
         found = [_random(case, healer, ranking, course, number) for number, course in enumerate(courses)]
         arms["random"] = [one.final.model for one in found]
-        taken["random"], seen["random"] = [one.seconds for one in found], found[0].samples_seen
+        taken["random"], seen["random"] = [spent + one.seconds for one in found], looked + found[0].samples_seen
     if "scratch" in wanted and anything:
         made = [from_scratch(case, healer, one.final, one, number) for number, one in enumerate(courses)]
         arms["scratch"] = [one.state.model for one in made]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.config.prune_model import PruneModel
 from datadiet_cli.config.training import Training
+from datadiet_cli.config.words import suggestion
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Spec
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 STEP = "prune-model"
 HEAD = "head"
 """The last layer of every model here."""
+_NAMED = 30
+"""Layers that are named where one is not found."""
+_BODY = "encoder.body."
 TAUGHT = ("epochs", "optimiser", "learning_rate", "weight_decay", "augment")
 """Of a recipe, what belongs to the model and its data."""
 _FIRST = 8
@@ -141,6 +145,11 @@ class Case:
         parts = {name: tensor.detach() for name, tensor in self.model.named_parameters() if tensor.dim() >= 2}
         return tuple(name for name, tensor in parts.items() if 0 < int((tensor != 0).sum()) < tensor.numel())
 
+    def _known_as(self, name: str) -> str:
+        """What a layer is called in the user's own network."""
+        place = getattr(self.model.encoder, "place", None)
+        return str(place) if name == HEAD and place else name.removeprefix(_BODY)
+
     @property
     def named(self) -> str:
         """The model as people know it."""
@@ -164,11 +173,19 @@ class Case:
         ]
         found: set[str] = set()
         for pattern in self.settings.keep_layers or ():
-            hit = {name for name in names for wanted in (pattern, f"{pattern}.*") if fnmatch.fnmatch(name, wanted)}
+            hit = {
+                name
+                for name in names
+                for own in (name, self._known_as(name))
+                for wanted in (pattern, f"{pattern}.*")
+                if fnmatch.fnmatch(own, wanted)
+            }
             if not hit:
+                known = [self._known_as(name) for name in names if name != "encoder"]
+                more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
                 raise ConfigError(
-                    f"{STEP}: --keep-layers {pattern}: the model has no such layer with weights; it has "
-                    f"{', '.join(names)[:300]}"
+                    f"{STEP}: --keep-layers {pattern}: the model has no such layer with weights"
+                    f"{suggestion(pattern, known)}; it has {', '.join(known[:_NAMED])}{more}"
                 )
             found |= hit
         return frozenset(found)
@@ -212,6 +229,10 @@ def _made_before(context: Context) -> str:
 
 def _opened(path: str, dataset: Dataset, settings: PruneModel, context: Context) -> tuple[Trained, Material]:
     ending = os.path.splitext(path.rstrip("/"))[1].lower()
+    if settings.factory is not None and ending == ".pt2":
+        raise ConfigError(f"{STEP}: {path} is a whole network; --factory is for weights alone, or a folder made by it")
+    if settings.factory_args is not None and ending != ".safetensors":
+        raise ConfigError(f"{STEP}: --factory-args: {path} knows its own; they are for weights alone")
     if os.path.isdir(path) or ending == ".pt2":
         goal = _goal(dataset, trained(path, settings.factory).spec if os.path.isdir(path) else None)
         known = opened(path, goal, settings.factory, STEP)

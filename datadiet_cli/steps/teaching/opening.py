@@ -2,10 +2,10 @@
 
 import os
 
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.targets import Goal
-from datadiet_cli.steps.teaching.using import Trained, trained
+from datadiet_cli.steps.teaching.using import Trained, program_in, trained
 
 
 def opened(path: str, goal: Goal, factory: str | None, step: str) -> Trained:
@@ -26,14 +26,15 @@ def opened(path: str, goal: Goal, factory: str | None, step: str) -> Trained:
         if bool(known.spec.classes) != (goal.task == "classes"):
             raise ConfigError(f"{step}: {path} does not predict what the labels of the samples are")
         return known
-    from datadiet_cli.nn.modelfile import load_program
     from datadiet_cli.nn.models import from_program
     from datadiet_cli.nn.models.wrapped import last_linear
-    from datadiet_cli.nn.rehydrate import program_field
 
-    program = load_program(path)
-    spec = Spec("program", (program_field(program),), goal.classes, {}, goal.label)
+    program, field = program_in(path)
+    spec = Spec("program", (field,), goal.classes, {}, goal.label)
     found = last_linear(program)
     if found is None or found[1].out_features != spec.outputs:
         raise ConfigError(f"{step}: {path} does not give {spec.outputs} outputs, one for each class of the samples")
-    return Trained(from_program(spec, program), spec, None)
+    try:
+        return Trained(from_program(spec, program), spec, None)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error

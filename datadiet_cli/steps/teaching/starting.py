@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from datadiet_cli.columns import Transform
 from datadiet_cli.nn.spec import Field, Spec
-from datadiet_cli.steps.teaching.using import described, trained
+from datadiet_cli.steps.teaching.using import described, program_in, trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,10 +30,7 @@ def taken_by(path: str, factory: str | None) -> tuple[tuple[Field, ...], Transfo
     if os.path.isdir(path):
         spec, transform = described(path, factory)
         return spec.fields, transform
-    from datadiet_cli.nn.modelfile import load_program
-    from datadiet_cli.nn.rehydrate import program_field
-
-    return (program_field(load_program(path)),), None
+    return (program_in(path)[1],), None
 
 
 def model_of(path: str, factory: str | None) -> tuple[str, dict[str, object]]:

@@ -11,7 +11,7 @@ from datadiet_cli.columns import Transform
 from datadiet_cli.config.training import Training
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import InputError
-from datadiet_cli.nn.spec import Spec
+from datadiet_cli.nn.spec import Field, Spec
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.targets import Goal
 from datadiet_cli.steps.teaching.material import Material, material_in
@@ -19,7 +19,7 @@ from datadiet_cli.steps.teaching.results import predicted
 from datadiet_cli.transformfile import JSON_ENDING, read_transforms
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import fx, nn
 
 VECTORS = f"vectors{JSON_ENDING}"
 """In the folder of a model: what makes vectors of samples."""
@@ -85,6 +85,22 @@ def trained(folder: str, factory: str | None = None) -> Trained:
     spec, transform = described(folder, factory)
     model, _ = load(folder)
     return Trained(model, spec, transform)
+
+
+def program_in(path: str) -> "tuple[fx.GraphModule, Field]":
+    """A network that came as a .pt2 file, and what it takes.
+
+    Raises:
+        InputError: the file may not be loaded, is damaged, or takes something else than pictures or vectors.
+    """
+    from datadiet_cli.nn.modelfile import load_program
+    from datadiet_cli.nn.rehydrate import program_field
+
+    program = load_program(path)
+    try:
+        return program, program_field(program)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def predictions(folder: str, dataset: Dataset, context: Context, step: str, factory: str | None = None) -> Predictions:
