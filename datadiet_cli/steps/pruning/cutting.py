@@ -155,9 +155,9 @@ def lone(case: Case, ranking: Ranking, name: str, share: float) -> State:
     import torch
 
     if ranking.known is not None:
-        scores = ranking.units[name]
+        scores, fewest = ranking.units[name], ranking.known.structure.group(name).least
         mask = np.ones(len(scores), dtype=bool)
-        mask[np.argsort(scores, kind="stable")[: min(int(share * len(scores)), len(scores) - 1)]] = False
+        mask[np.argsort(scores, kind="stable")[: min(int(share * len(scores)), len(scores) - fewest)]] = False
         return _smaller(case, ranking, {name: mask}, check=False)
     values = ranking.weights[name].flatten()
     least = torch.argsort(values, stable=True)[: int(share * len(values))]
@@ -175,7 +175,7 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
     assert known is not None  # noqa: S101 - asked for units only
     groups = {group.name: group for group in known.structure.groups}
     # Shares, and what stays at least, are of what there was at first.
-    first = {name: ranking.state.first[name] for name in ranking.units}
+    first = _first(ranking)
     left = sum(map(len, ranking.units.values())) / sum(first.values())
     least = LEAST_UNITS if settings.least_per_layer is None else settings.least_per_layer
     dense, now = (sum(tensor.numel() for tensor in m.parameters()) for m in (case.model, ranking.state.model))
@@ -188,10 +188,15 @@ def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
         signatures={name: group.signature for name, group in groups.items()},
         kinds={name: group.kind for name, group in groups.items()},
         limits=UnitLimits(min(1.0, settings.protect * dense / now), 0.0, round_to=settings.round_to),
-        least={name: at_least(least, count) for name, count in first.items()},
+        least={name: max(at_least(least, count), groups[name].least) for name, count in first.items()},
         weights={name: _weights_of(group, known.structure) for name, group in groups.items()},
         total=now if settings.protect else None,
     )
+
+
+def _first(ranking: Ranking) -> dict[str, int]:
+    """How many units the groups that can be ranked had at first."""
+    return {name: ranking.state.first.get(name, len(scores)) for name, scores in ranking.units.items()}
 
 
 def _weights_of(group: "Group", structure: "Structure") -> int:
@@ -209,14 +214,14 @@ def _smaller(case: Case, ranking: Ranking, kept: Mapping[str, Bools], *, check: 
     assert ranking.known is not None  # noqa: S101 - asked for units only
     before = ranking.state
     gone = {name: int((~mask).sum()) for name, mask in kept.items()}
-    units = {name: count - gone.get(name, 0) for name, count in before.units.items()}
+    units = {**before.units, **{name: len(mask) - gone[name] for name, mask in kept.items()}}
     if not any(gone.values()):
         return replace(before, units=units)
     try:
         model = shrunk(ranking.known, kept, check=check)
     except ValueError as error:
         raise InputError(f"{STEP}: {case.named}: {error}") from error
-    gone_by_now = 1 - sum(units[name] for name in ranking.units) / sum(before.first[name] for name in ranking.units)
+    gone_by_now = 1 - sum(units[name] for name in ranking.units) / sum(_first(ranking).values())
     return State(model, gone_by_now, None, units, before.first)
 
 
