@@ -243,7 +243,9 @@ class Run:
             raise ValueError(f"the target has classes from {low} to {high}, and the model knows 0 to {shape[1] - 1}")
 
     def _check_finite(self, loss: float) -> None:
-        finite = torch.stack([torch.isfinite(parameter).all() for parameter in self._model.parameters()]).all()
+        norms = ("running_mean", "running_var")
+        held = [tensor for name, tensor in self._model.named_buffers() if name.endswith(norms)]
+        finite = torch.stack([torch.isfinite(tensor).all() for tensor in (*self._model.parameters(), *held)]).all()
         if not (math.isfinite(loss) and bool(finite)):
             raise ValueError(
                 f"training diverged at epoch {self.done.epoch}: lower the learning rate "

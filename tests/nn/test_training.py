@@ -250,3 +250,10 @@ def test_weights_of_attention_and_recurrent_layers_decay_and_their_biases_do_not
     assert {parameter.dim() for parameter in decaying} == {2}
     assert {parameter.dim() for parameter in rest} == {1}
     assert len(decaying) + len(rest) == len(list(network.parameters()))
+
+
+def test_statistics_that_are_no_numbers_are_a_training_that_diverged():
+    """Batch norms take any weights for good: the loss stays finite while what they hold does not."""
+    samples = pictures()
+    with pytest.raises(ValueError, match="training diverged at epoch"):
+        fit(cnn(samples), samples, recipe(epochs=8, learning_rate=1e12, weight_decay=0.0), seed=0, device=CPU)
