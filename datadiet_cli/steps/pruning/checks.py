@@ -59,12 +59,8 @@ def _of_structure(settings: PruneModel, target: str) -> Iterator[str]:
 
 
 def _of_course(settings: PruneModel) -> Iterator[str]:
-    if settings.fresh and settings.schedule == "adaptive":
-        yield "--schedule adaptive goes by what a trained model has to lose; take --at trained, or another schedule"
-    if settings.fresh and settings.regularise != "none":
-        yield f"--regularise {settings.regularise} trains what is judged, and fresh weights are not; take --at trained"
-    if settings.fresh and settings.freeze:
-        yield "--freeze keeps what the model has learned, and fresh weights know nothing; take --at trained"
+    if settings.fresh:
+        yield from _of_fresh(settings)
     if settings.strength is not None and settings.regularise == "none":
         yield "--strength is that of a penalty, and there is none; say --regularise"
     if settings.distil and settings.epochs == 0:
@@ -77,6 +73,18 @@ def _of_course(settings: PruneModel) -> Iterator[str]:
         yield "--beat-random compares with random choice, which --controls leaves out"
     if settings.criterion == "random" and settings.beat_random:
         yield "--beat-random: --criterion random is random choice itself"
+
+
+def _of_fresh(settings: PruneModel) -> Iterator[str]:
+    """Of weights that are judged before they have learned anything."""
+    if settings.schedule == "adaptive":
+        yield "--schedule adaptive goes by what a trained model has to lose; take --at trained, or another schedule"
+    if settings.regularise != "none":
+        yield f"--regularise {settings.regularise} trains what is judged, and fresh weights are not; take --at trained"
+    if settings.freeze:
+        yield "--freeze keeps what the model has learned, and fresh weights know nothing; take --at trained"
+    if settings.epochs == 0:
+        yield "--epochs 0 leaves fresh weights as they are, and they know nothing; take --at trained, or some epochs"
 
 
 def _given(settings: PruneModel, name: str) -> bool:

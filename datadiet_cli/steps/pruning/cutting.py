@@ -134,14 +134,14 @@ def pruned(case: Case, ranking: Ranking, share: float, *, check: bool = True) ->
         InputError: the model cannot be made smaller.
     """
     if ranking.known is None:
-        return _masked(ranking.state, _masks(case, ranking, share))
+        return masked(ranking.state, _masks(case, ranking, share))
     return _smaller(case, ranking, _kept(case, ranking, share), check=check)
 
 
 def alike(case: Case, ranking: Ranking, other: State) -> State:
     """As much gone as in another state, by this ranking: as many units of each group, or the share of the weights."""
     if ranking.known is None:
-        return _masked(ranking.state, _masks(case, ranking, other.gone, by_share=True))
+        return masked(ranking.state, _masks(case, ranking, other.gone, by_share=True))
     kept: dict[str, Bools] = {}
     for name, scores in ranking.units.items():
         mask = np.zeros(len(scores), dtype=bool)
@@ -164,7 +164,7 @@ def lone(case: Case, ranking: Ranking, name: str, share: float) -> State:
     stays = torch.ones(len(values), dtype=torch.bool)
     stays[least] = False
     whole = {other: torch.ones_like(tensor, dtype=torch.bool) for other, tensor in ranking.weights.items()}
-    return _masked(ranking.state, {**whole, name: stays.reshape(ranking.weights[name].shape)})
+    return masked(ranking.state, {**whole, name: stays.reshape(ranking.weights[name].shape)})
 
 
 def _kept(case: Case, ranking: Ranking, share: float) -> dict[str, Bools]:
@@ -266,7 +266,8 @@ def _limits(case: Case) -> "Limits":
     return Limits(protect=protect, per_layer=least, per_row=settings.least_per_row)
 
 
-def _masked(state: State, masks: Masks) -> State:
+def masked(state: State, masks: Masks) -> State:
+    """A copy of which other weights than these are zeros."""
     import torch
 
     from datadiet_cli.nn.pruning.masks import sparsity_of

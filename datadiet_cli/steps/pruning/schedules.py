@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.steps.pruning.case import STEP, Case
-from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned, ranked
-from datadiet_cli.steps.pruning.healing import Healed, Healer, gentle_recipe
+from datadiet_cli.steps.pruning.cutting import Ranking, State, masked, pruned, ranked
+from datadiet_cli.steps.pruning.healing import Healed, Healer, gentle_recipe, own_recipe
 
 _MOST = 0.95
 """Sparsity that adaptive goes to at most."""
@@ -137,26 +136,15 @@ def from_scratch(case: Case, healer: Healer, final: State, course: Course, numbe
     (Liu et al., "Rethinking the value of network pruning", ICLR 2019, section 3.)
     """
     from datadiet_cli.nn.pruning.starting import fresh
-    from datadiet_cli.steps.pruning.healing import own_recipe
 
-    own: Recipe = own_recipe(case)
+    own = own_recipe(case)
     # Fresh weights that were pruned and then trained have had no other training either.
     recipe = replace(own, epochs=course.epochs if case.settings.fresh else own.epochs + course.epochs)
     seed = case.context.seed + number + 1
     state = replace(final, model=fresh(final.model, seed), known=None)
     if state.masks is not None:
-        state = _with_zeros(state)
+        state = masked(state, state.masks)
     return healer.trained(state, recipe, "control: from scratch", number=number)
-
-
-def _with_zeros(state: State) -> State:
-    import torch
-
-    parts = dict(state.model.named_parameters())
-    with torch.no_grad():
-        for name, mask in (state.masks or {}).items():
-            parts[name].masked_fill_(~mask, 0.0)
-    return state
 
 
 def _joined(courses: list[Course]) -> Course:
