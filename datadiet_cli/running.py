@@ -15,6 +15,7 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.encode.cache import TRAININGS, Cache, NoCache, cache_folder
 from datadiet_cli.engine import Engine
+from datadiet_cli.nn.description import DESCRIPTION
 from datadiet_cli.nn.modelfile import WEIGHTS
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.verdicts import StepResult
@@ -63,10 +64,11 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
     opened = _opening(dataset)
     results = [StepResult("open", {}, len(dataset), opened, 0.0, dataset.without(opened.verdicts.dropped()))]
     context = replace(context, opened=results[0].after)
+    digests: list[str] = []
     for number, step in enumerate(request.steps, 1):
         begun = time.perf_counter()
         current = results[-1].after
-        step_key = key_of(request.key(state, number), [_digest(folder) for _, folder in context.models])
+        step_key = key_of(request.key(state, number), digests)
         outcome = None if request.rerun else memory.recall(step_key)
         resumed = outcome is not None
         if outcome is None:
@@ -77,8 +79,9 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
         changed = workshop.apply(
             current, outcome.changes, context.engine, context.max_pixels, encoding, context.progress
         )
-        made = [(step.name, folder) for folder in outcome.folders.values()]
-        context = replace(context, models=(*context.models, *made))
+        for folder in outcome.folders.values():
+            context = replace(context, models=(*context.models, (step.name, folder)))
+            digests.append(_digest(folder))
         after = changed.without(outcome.verdicts.dropped())
         if outcome.transform is not None and outcome.transform.of_vectors:
             after = replace(after, selection=outcome.transform)
@@ -89,11 +92,12 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
 
 
 def _digest(folder: str) -> str:
-    """Of the weights of a model that a step made, which a later step may look at."""
+    """Of the weights and the description of a model that a step made, which a later step may look at."""
     hasher = xxhash.xxh3_128()
-    with open(os.path.join(folder, WEIGHTS), "rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
+    for name in (WEIGHTS, DESCRIPTION):
+        with open(os.path.join(folder, name), "rb") as file:
+            while block := file.read(1 << 20):
+                hasher.update(block)
     return hasher.hexdigest()
 
 

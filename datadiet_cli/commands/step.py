@@ -120,9 +120,12 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
             )
         if isinstance(one, Evaluate) and one.against_model == TRAINED:
             before = [step.name for step in pipeline.steps[:number]]
-            if "train" not in before:
+            if "train" not in before or (
+                one.model == "auto" and before[-1 - before[::-1].index("train") :] == ["train"]
+            ):
                 raise ConfigError(
-                    f"{path}: steps[{number}].evaluate.against_model: {TRAINED}: no train comes before it"
+                    f"{path}: steps[{number}].evaluate.against_model: {TRAINED}: there must be a train before it, and "
+                    "a prune-model between"
                 )
         if isinstance(one, PruneModel):
             _check_place(path, pipeline, number)

@@ -158,13 +158,18 @@ def _json(archive: Archive, name: str) -> Any:
     return json.loads(data.decode("utf-8"))
 
 
+def _is_device(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == _CPU.keys()
+
+
 def _written(value: Any) -> bytes:
     """What was looked at, as JSON; for the CPU, wherever the network was exported: from there it may go anywhere."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
         if isinstance(one, dict):
-            one.update((key, dict(_CPU)) for key in _DEVICES & one.keys() if isinstance(one[key], dict))
+            # Names of tensors are keys, too: only what has the form of a device is one.
+            one.update((key, dict(_CPU)) for key in _DEVICES & one.keys() if _is_device(one[key]))
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one

@@ -75,7 +75,9 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
             metrics["dynamic"], timings["dynamic"] = told
         elif wants_controls(settings):
             metrics["notes"].append(NOWHERE)
-        folder = _written(material, spec, fitted[0], recipe.as_json(), division, record, context)
+        # Of a model that went on from another one, this is the last part of its training only.
+        told = {} if settings.from_model is not None else {"recipe": recipe.as_json()}
+        folder = _written(material, spec, fitted[0], told, division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder}, timings=timings)
 
 
@@ -146,7 +148,7 @@ def _written(
     material: Material,
     spec: Spec,
     fitted: "Fitted",
-    recipe: dict[str, Any],
+    extra: dict[str, Any],
     division: Division,
     record: "Record | None",
     context: Context,
@@ -157,7 +159,7 @@ def _written(
     folder = context.new_folder()
     some = division.train[: min(8, len(division.train))]
     examples = material.samples(some).inputs
-    save(folder, cast("Model", fitted.model), spec, examples=examples, extra={"recipe": recipe})
+    save(folder, cast("Model", fitted.model), spec, examples=examples, extra=extra)
     if material.transform is not None:
         for ending, content in transform_files([material.transform], material.dataset.kind).items():
             write_atomically(os.path.join(folder, f"vectors{ending}"), content)

@@ -105,8 +105,9 @@ def _groups(
         if len(labels) <= least[key]:
             why = "there is one unit of it" if len(labels) == 1 else "each group of a convolution needs two channels"
             staying.update(dict.fromkeys(labels.tolist(), why))
-            continue
         making = sorted((order[name, i], at) for at, _ in key if (name := dims[at][0], i := dims[at][1]) in order)
+        if not making:
+            continue
         first = making[0][1]
         places = dims[first][2]
         # Units are numbered as the first layer has them.
@@ -117,7 +118,10 @@ def _groups(
     names = [entry[2] for entry in found]
     groups = []
     for i, (_, _, name, key, labels) in enumerate(found):
+        # Those of which none may go count, so that names stay when a network is cut again.
         number = f":{names[: i + 1].count(name)}" if names.count(name) > 1 else ""
+        if len(labels) <= least[key]:
+            continue
         group = _group(name + number, dims, key, labels, order, roles)
         groups.append(replace(group, least=least[key]))
     return groups, staying

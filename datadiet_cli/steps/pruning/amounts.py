@@ -9,7 +9,7 @@ from datadiet_cli.config.prune_model import share_of
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.outcome import Brake
 from datadiet_cli.steps.pruning.case import STEP, Case
-from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned
+from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned, weights_left
 
 MEASURED = ("macs", "params", "size", "latency")
 """Targets that say what may be left."""
@@ -102,7 +102,7 @@ def _measure_of(case: Case, target: str) -> Callable[[State], float]:
     dense = case.model
     if target == "params":
         whole = parameters(dense).total
-        return lambda state: parameters(state.model).nonzero / whole
+        return lambda state: weights_left(state) / whole
     if target == "macs":
         all_of_them = macs(dense, case.examples)
         return lambda state: macs(state.model, case.examples) / all_of_them

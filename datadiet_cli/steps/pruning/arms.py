@@ -65,7 +65,8 @@ def arms_of(
         arms["random"] = [one.final.model for one in found]
         taken["random"], seen["random"] = [spent + one.seconds for one in found], looked + found[0].samples_seen
     if "scratch" in wanted and anything:
-        made = [from_scratch(case, healer, one.final, one, number) for number, one in enumerate(courses)]
+        passes = 0 if before is None else before.epochs
+        made = [from_scratch(case, healer, one, passes, number) for number, one in enumerate(courses)]
         arms["scratch"] = [one.state.model for one in made]
         taken["scratch"], seen["scratch"] = [one.seconds for one in made], made[0].samples_seen
     return arms, taken, seen

@@ -46,6 +46,7 @@ class State:
         masks: which weights stay; None where units are removed.
         units: how many units each group has left; none where weights become zeros.
         first: how many it had at first.
+        ranked: groups that could be ranked at first, of whose units `gone` is a share; none yet for an uncut model.
         known: the model as it was looked at, if it was.
     """
 
@@ -55,6 +56,7 @@ class State:
     units: Mapping[str, int]
     first: Mapping[str, int]
     known: "Examined | None" = None
+    ranked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,8 +223,9 @@ def _smaller(case: Case, ranking: Ranking, kept: Mapping[str, Bools], *, check: 
         model = shrunk(ranking.known, kept, check=check)
     except ValueError as error:
         raise InputError(f"{STEP}: {case.named}: {error}") from error
-    gone_by_now = 1 - sum(units[name] for name in ranking.units) / sum(_first(ranking).values())
-    return State(model, gone_by_now, None, units, before.first)
+    among = before.ranked or frozenset(ranking.units)
+    gone_by_now = 1 - sum(units[name] for name in among) / sum(before.first[name] for name in among)
+    return State(model, gone_by_now, None, units, before.first, ranked=among)
 
 
 def _masks(case: Case, ranking: Ranking, share: float, *, by_share: bool = False) -> Masks:
@@ -264,6 +267,12 @@ def _limits(case: Case) -> "Limits":
     others = sum(sizes.values()) - among
     protect = min(1.0, max(0.0, settings.protect * sum(sizes.values()) - others) / among)
     return Limits(protect=protect, per_layer=least, per_row=settings.least_per_row)
+
+
+def weights_left(state: State) -> int:
+    """Parameters of a model that are there, and not held at zero; others may be zero by chance."""
+    zeros = sum(int((~mask).sum()) for mask in (state.masks or {}).values())
+    return sum(tensor.numel() for tensor in state.model.parameters()) - zeros
 
 
 def masked(state: State, masks: Masks) -> State:

@@ -8,7 +8,7 @@ from datadiet_cli.config.training import Training
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.steps.pruning.case import STEP, Case
-from datadiet_cli.steps.pruning.cutting import State
+from datadiet_cli.steps.pruning.cutting import State, weights_left
 from datadiet_cli.steps.teaching.lessons import OFTEN, Place, seed_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 
@@ -92,7 +92,7 @@ class Healer:
                 recipe,
                 seed=seed_of(case.context.seed, number),
                 device=case.device,
-                masks=self._held(state),
+                masks=self.held(state),
                 teacher=self._teacher() if teacher else None,
                 penalty=self._penalty(state) if penalty else None,
                 checkpoint=Checkpoint(room, "prune-model"),
@@ -118,7 +118,7 @@ class Healer:
         state.model.to("cpu")
         return float(losses_of(said, samples.target, scale_of(self._case.model, samples.target)).mean())
 
-    def _held(self, state: State) -> "Masks | None":
+    def held(self, state: State) -> "Masks | None":
         """Which weights stay in training; where channels go, zeros of a model that was pruned before stay zeros too."""
         if state.masks is not None:
             return state.masks if state.gone else None
@@ -129,8 +129,8 @@ class Healer:
         from datadiet_cli.nn.cost import parameters
         from datadiet_cli.nn.pruning.recovery import scale_dropout
 
-        left, whole = (parameters(one).nonzero for one in (model, self._case.model))
-        if self._case.settings.adjust_dropout and 0 < left < whole:
+        left, whole = weights_left(state), parameters(self._case.model).total
+        if self._case.settings.adjust_dropout and left < whole:
             scale_dropout(model, left / whole, dense=self._case.model)
 
     def _teacher(self) -> Any:
@@ -164,7 +164,7 @@ def own_recipe(case: Case) -> Recipe:
     """
     settings = case.settings
     taught = dict(case.taught)
-    if settings.optimiser != "auto":
+    if settings.optimiser not in ("auto", taught.get("optimiser")):
         # The rate and the decay that it was taught with were those of another optimiser.
         taught = {name: value for name, value in taught.items() if name in ("epochs", "augment")}
         taught["optimiser"] = settings.optimiser

@@ -29,7 +29,8 @@ def taught_by(path: str) -> dict[str, Any]:
     """What the description of a model says of its training."""
     from datadiet_cli.nn.description import document_in
 
-    recipe = document_in(path).get("extra", {}).get("recipe") if os.path.isdir(path) else None
+    extra = document_in(path).get("extra") if os.path.isdir(path) else None
+    recipe = extra.get("recipe") if isinstance(extra, dict) else None
     if not isinstance(recipe, dict):
         return {}
     found = {name: recipe[name] for name in TAUGHT if name in recipe}

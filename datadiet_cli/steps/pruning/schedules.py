@@ -130,20 +130,29 @@ def run_schedule(case: Case, healer: Healer, ranking: Ranking, share: float, *, 
     return schedules[case.settings.schedule](case, healer, ranking, share, number)
 
 
-def from_scratch(case: Case, healer: Healer, final: State, course: Course, number: int) -> Healed:
+def from_scratch(case: Case, healer: Healer, course: Course, before: int, number: int) -> Healed:
     """The same small network, trained from fresh weights for as long as the dense model and the pruned one were.
 
     (Liu et al., "Rethinking the value of network pruning", ICLR 2019, section 3.)
+
+    Args:
+        case: what is pruned.
+        healer: trains.
+        course: how the model was pruned.
+        before: passes that it was trained for towards small weights before.
+        number: of the seed.
     """
     from datadiet_cli.nn.pruning.starting import fresh
 
     own = own_recipe(case)
     # Fresh weights that were pruned and then trained have had no other training either.
-    recipe = replace(own, epochs=course.epochs if case.settings.fresh else own.epochs + course.epochs)
-    seed = case.context.seed + number + 1
-    state = replace(final, model=fresh(final.model, seed), known=None)
-    if state.masks is not None:
-        state = masked(state, state.masks)
+    recipe = replace(own, epochs=course.epochs if case.settings.fresh else own.epochs + before + course.epochs)
+    final = course.final
+    state = replace(final, model=fresh(final.model, case.context.seed + number + 1), known=None)
+    # What was zero before channels went is zero here, too.
+    masks = final.masks or healer.held(final)
+    if masks is not None:
+        state = replace(state, model=masked(state, masks).model)
     return healer.trained(state, recipe, "control: from scratch", number=number)
 
 
