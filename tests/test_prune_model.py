@@ -220,6 +220,11 @@ expect:
     for old, new, word in (
         ("  - train: {epochs: 3, record: none}\n", "", "no model; let train come before it"),
         ("{sparsity: 40%", f"{{data: {out}", "in a pipeline it is what the steps before left"),
+        (
+            "  - prune-model: {sparsity: 40%, epochs: 1, controls: [none], structure: weights}\n",
+            "",
+            "there must be a train before it, and a prune-model between",
+        ),
     ):
         path.write_text(path.read_text().replace("out.csv", "other.csv").replace(old, new))
         ran = datadiet("run", path)

@@ -253,6 +253,15 @@ def test_damaged_models(tmp_path, datadiet: Cli):
         assert ran.code == 2
         assert name in ran.complaint
         shutil.rmtree(model)
+    # What is written of its training is of no use to anybody: it is as if nothing was.
+    shutil.copytree(given.folder, model)
+    told = json.loads((model / "model.json").read_bytes())
+    (model / "model.json").write_text(json.dumps(told | {"extra": None}))
+    assert datadiet(*call, "--epochs", "1", "--controls", "none").code == 0
+    (model / "model.json").write_text(json.dumps(told | {"extra": {"recipe": {"epochs": "many"}}}))
+    ran = datadiet(*call, "--force")
+    assert ran.code == 2
+    assert "the recipe in its description is damaged" in ran.complaint
     path = tmp_path / "net.safetensors"
     path.write_bytes(whole[: len(whole) // 2])
     ran = datadiet("prune-model", path, *call[2:], "--factory", "torch.nn:Linear")

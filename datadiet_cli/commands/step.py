@@ -119,10 +119,8 @@ def run_pipeline(path: Path, overrides: Mapping[str, Any], manner: Manner, *, ke
                 "the pipeline begins with, or another one"
             )
         if isinstance(one, Evaluate) and one.against_model == TRAINED:
-            before = [step.name for step in pipeline.steps[:number]]
-            if "train" not in before or (
-                one.model == "auto" and before[-1 - before[::-1].index("train") :] == ["train"]
-            ):
+            made = [step.name for step in pipeline.steps[:number] if spec_of(step.name).product == "model"]
+            if "train" not in made or (one.model == "auto" and made[-1] == "train"):
                 raise ConfigError(
                     f"{path}: steps[{number}].evaluate.against_model: {TRAINED}: there must be a train before it, and "
                     "a prune-model between"

@@ -76,8 +76,8 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
         elif wants_controls(settings):
             metrics["notes"].append(NOWHERE)
         # Of a model that went on from another one, this is the last part of its training only.
-        told = {} if settings.from_model is not None else {"recipe": recipe.as_json()}
-        folder = _written(material, spec, fitted[0], told, division, record, context)
+        extra = {} if settings.from_model is not None else {"recipe": recipe.as_json()}
+        folder = _written(material, spec, fitted[0], extra, division, record, context)
     return Outcome(material.unreadable(context), metrics, folders={".model": folder}, timings=timings)
 
 

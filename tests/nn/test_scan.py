@@ -369,3 +369,20 @@ def test_what_was_exported_on_a_gpu_is_loaded_without_one(honest: bytes, tmp_pat
     one, other = load_program(str(moved)), load_program(str(tmp_path / "cpu.pt2"))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     assert str(one.code) == str(other.code)
+
+
+def test_a_weight_may_have_any_name(tmp_path: Path) -> None:
+    """Names of weights and arguments are keys in the file, beside those of the format."""
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.device, self.out = nn.Parameter(torch.ones(4)), nn.Linear(4, 2)
+
+        def forward(self, device: Tensor) -> Tensor:
+            found: Tensor = self.out(device * self.device)
+            return found
+
+    path = tmp_path / "model.pt2"
+    path.write_bytes(saved(torch.export.export(Named().eval(), (torch.rand(2, 4),))))
+    assert set(load_program(str(path)).state_dict()) == {"device", "out.weight", "out.bias"}

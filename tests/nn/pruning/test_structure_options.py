@@ -94,3 +94,24 @@ def test_what_nothing_depends_on_holds_nothing() -> None:
     assert structure.group("attention").units == 4
     small = rewritten(program, structure, {"attention": np.array([False, True, True, True])})
     assert answer_of(small, torch.zeros(3, 4, 5)).shape == (3, 3)
+
+
+def test_groups_keep_their_names_when_a_network_is_cut_again() -> None:
+    """Rounds count the units of a group by its name: that of another must not become it when that one is used up."""
+
+    class Parted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.a, self.b = nn.Linear(4, 10), nn.Linear(2, 3), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            one, other = torch.relu(self.fc(x)).split([2, 8], 1)
+            found: Tensor = self.a(one) + self.b(other)
+            return found
+
+    program = program_of(Parted(), torch.zeros(2, 4))
+    first = {group.name: group.units for group in structure_of(program).groups}
+    assert first == {"fc:1": 2, "fc:2": 8}
+    kept = {"fc:1": np.array([True, False]), "fc:2": np.arange(8) < 5}
+    again = structure_of(rewritten(program, structure_of(program), kept))
+    assert {group.name: group.units for group in again.groups} == {"fc:2": 5}
