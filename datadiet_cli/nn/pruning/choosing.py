@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from datadiet_cli.nn.pruning.base import Bools, Floats, Ints
-from datadiet_cli.nn.pruning.ranking import ROUNDING, at_least, checked_share, lowest
+from datadiet_cli.nn.pruning.ranking import ROUNDING, at_least, checked_share, lowest, together
 
 UnitScope = Literal["layer", "global", "isomorphic"]
 
@@ -110,7 +110,8 @@ def choose_units(
     steps = {name: limits.round_to if (kinds or {}).get(name, "channels") == "channels" else 1 for name in units}
     floor = {name: max(limits.minimum(count), min((least or {}).get(name, 0), count)) for name, count in units.items()}
     floor = {name: _rounded(floor[name], count, steps[name]) for name, count in units.items()}
-    sets = [_set_of(names, scores, floor, scope) for names in _sets_of(sorted(scores), scope, signatures)]
+    parts = together(sorted(scores), scope, get_args(UnitScope), signatures)
+    sets = [_set_of(names, scores, floor, scope) for names in parts]
     costs = {name: (weights or {}).get(name, 1) for name in units}
     whole = sum(costs[name] * count for name, count in units.items()) if total is None else total
     affordable = _affordable(sets, costs, whole * (1 - limits.protect))
@@ -241,20 +242,6 @@ def _rounded(count: int, units: int, step: int) -> int:
 def _going(share: float, total: int, scope: UnitScope) -> int:
     """How many of a set go."""
     return total - int(total * (1 - share) + ROUNDING) if scope == "layer" else round(share * total)
-
-
-def _sets_of(names: Sequence[str], scope: UnitScope, signatures: Mapping[str, str] | None) -> list[list[str]]:
-    """Groups that are ranked together."""
-    if scope not in get_args(UnitScope):
-        raise ValueError(f"unknown scope {scope!r}: layer, global or isomorphic")
-    if scope != "isomorphic":
-        return [list(names)] if scope == "global" and names else [[name] for name in names]
-    sets: dict[str, list[str]] = {}
-    for name in names:
-        if signatures is None or name not in signatures:
-            raise ValueError(f"the scope isomorphic needs a signature of {name}")
-        sets.setdefault(signatures[name], []).append(name)
-    return list(sets.values())
 
 
 def _set_of(names: list[str], scores: Mapping[str, Floats], least: Mapping[str, int], scope: UnitScope) -> _Set:

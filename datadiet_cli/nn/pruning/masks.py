@@ -1,7 +1,7 @@
 """Which single weights go: a share of them, those up to a threshold or a quantile, or some of every few neighbours."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from datadiet_cli.nn.pruning.base import Bools, Masks, Scores
-from datadiet_cli.nn.pruning.ranking import ROUNDING, at_least, checked_share, kth, lowest
+from datadiet_cli.nn.pruning.ranking import ROUNDING, at_least, checked_share, kth, lowest, together
 
 Scope = Literal["layer", "global", "isomorphic", "row"]
 
@@ -90,7 +90,7 @@ def masks_of(
     by_row = scope == "row" and threshold is None
     most = 1 - max(limits.protect, limits.per_layer if by_row else 0)
     gone: dict[str, Bools] = {}
-    for part in _parts(sorted(scores), scope, signatures):
+    for part in together(sorted(scores), scope, get_args(Scope), signatures):
         pool = _Pool(part, scores, weights, threshold)
         matrix = pool.rows[part[0]] if by_row else pool.flat[None]
         columns = matrix.shape[1]
@@ -231,25 +231,11 @@ def _give_back(
         lost.append(np.flatnonzero(gone[name] & (flat > -np.inf)))
         worth.append(flat[lost[-1]])
         least -= len(flat) - int(np.count_nonzero(gone[name]))
-    together = np.concatenate(worth)
-    back = ~lowest(together[None], len(together) - least)[0]
+    everything = np.concatenate(worth)
+    back = ~lowest(everything[None], len(everything) - least)[0]
     ends = np.cumsum([len(places) for places in lost])[:-1]
     for name, places, some in zip(names, lost, np.split(back, ends), strict=True):
         gone[name][places[some]] = False
-
-
-def _parts(names: Sequence[str], scope: str, signatures: Mapping[str, str] | None) -> Iterable[list[str]]:
-    """Tensors that are ranked together; rows of a tensor for themselves are one part."""
-    if scope not in get_args(Scope):
-        raise ValueError(f"unknown scope {scope!r}: layer, global, isomorphic or row")
-    if scope != "isomorphic":
-        return [list(names)] if scope == "global" and names else [[name] for name in names]
-    sets: dict[str, list[str]] = {}
-    for name in names:
-        if signatures is None or name not in signatures:
-            raise ValueError(f"the scope isomorphic needs a signature of {name}")
-        sets.setdefault(signatures[name], []).append(name)
-    return sets.values()
 
 
 def _check_amount(share: float | None, threshold: float | None, quantile: float | None) -> None:

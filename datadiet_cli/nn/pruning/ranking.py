@@ -1,6 +1,7 @@
 """The lowest of many numbers, and shares of counts: what masks of weights and choices of units rest on."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,3 +73,29 @@ def kth(matrix: NDArray[np.floating], k: int) -> NDArray[np.floating]:
         return np.full((len(matrix), 1), -np.inf, dtype=matrix.dtype)
     # A copy, as it would otherwise keep the partitioned rows alive.
     return np.partition(matrix, k - 1, axis=1)[:, k - 1 : k].copy()
+
+
+def together(
+    names: Sequence[str], scope: str, scopes: Sequence[str], signatures: Mapping[str, str] | None
+) -> list[list[str]]:
+    """Which of some tensors or groups are ranked together.
+
+    Args:
+        names: of them.
+        scope: ``global`` for all, ``isomorphic`` for those of one signature; by any other each is a set of its own.
+        scopes: there are.
+        signatures: by name, for ``isomorphic``.
+
+    Raises:
+        ValueError: there is no such scope, or no signature.
+    """
+    if scope not in scopes:
+        raise ValueError(f"unknown scope {scope!r}: {', '.join(scopes[:-1])} or {scopes[-1]}")
+    if scope != "isomorphic":
+        return [list(names)] if scope == "global" and names else [[name] for name in names]
+    sets: dict[str, list[str]] = {}
+    for name in names:
+        if signatures is None or name not in signatures:
+            raise ValueError(f"the scope isomorphic needs a signature of {name}")
+        sets.setdefault(signatures[name], []).append(name)
+    return list(sets.values())
