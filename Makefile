@@ -100,8 +100,8 @@ bench-select: .venv/.ready
 # It goes on from what it wrote: remove build/bench to begin anew.
 bench-prune: .venv/.ready
 	@mkdir -p $(SELECT)
-	$(BIN)/python benchmarks/bench_prune_speed.py --out $(SELECT)/prune-speed.json
 	$(BIN)/python benchmarks/bench_prune.py --out $(SELECT)/prune.json
+	$(BIN)/python benchmarks/bench_prune_speed.py --out $(SELECT)/prune-speed.json
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
