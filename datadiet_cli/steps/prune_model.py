@@ -18,10 +18,11 @@ from datadiet_cli.steps.pruning.checks import check
 from datadiet_cli.steps.pruning.cutting import Ranking, ranked
 from datadiet_cli.steps.pruning.healing import Healer, gentle_recipe, own_recipe
 from datadiet_cli.steps.pruning.judging import compared
-from datadiet_cli.steps.pruning.proving import cost_of, layers_of, notes_of, stages_of, timed
+from datadiet_cli.steps.pruning.proving import cost_of, layers_of, notes_of, stages_of
 from datadiet_cli.steps.pruning.schedules import Course
 from datadiet_cli.steps.pruning.searching import unresolved
 from datadiet_cli.steps.pruning.sensitivity import measured_alone, table_of
+from datadiet_cli.steps.pruning.timing import timed
 from datadiet_cli.steps.teaching.lessons import Place, resumable
 from datadiet_cli.transformfile import transform_files
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 REASONS = {"unreadable": "the content cannot be read"}
 FOLDER = ".pruned"
+BATCHES = (1, 16)
+"""Samples at a time that models are timed with."""
 LAYERS, SENSITIVITY = ".layers.csv", ".sensitivity.csv"
 
 
@@ -90,9 +93,11 @@ def _pruned(case: Case, healer: Healer) -> Outcome:
         "protocols": {"pruning": block},
         "notes": [*notes, *unresolved(target), *_said_of_random(block)],
     }
+    models = {"before": case.model, "after": course.final.model}
+    latency = timed(case, models, BATCHES, _sessions(case, folder))
     timings = {
         "training": {"pruning": {name: [round(s, 3) for s in each] for name, each in taken.items()}},
-        "latency": timed(case, {"before": case.model, "after": course.final.model}, _sessions(case, folder)),
+        "latency": {name: [one.as_json() for one in each] for name, each in latency.items()},
     }
     return Outcome(
         case.material.unreadable(case.context),

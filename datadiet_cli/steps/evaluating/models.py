@@ -17,7 +17,7 @@ from datadiet_cli.steps.evaluating.trial import STEP
 from datadiet_cli.steps.targets import Goal, aligned, target_of
 from datadiet_cli.steps.teaching.material import Material
 from datadiet_cli.steps.teaching.opening import opened
-from datadiet_cli.steps.teaching.results import predicted
+from datadiet_cli.steps.teaching.results import costs_of, predicted
 from datadiet_cli.steps.teaching.using import Trained, shown
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _costs(
     sides: Sequence[tuple[str, Trained, Material]], rows: Any, context: Context
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """What each model costs: what is the same in each run, and what was timed."""
-    from datadiet_cli.nn.cost import bytes_of, latency, macs, parameters
+    from datadiet_cli.nn.cost import latency
     from datadiet_cli.nn.device import device_of, to_device
 
     device = device_of(context.device)
@@ -139,13 +139,6 @@ def _costs(
         some = material.samples(rows[:64]).inputs
         known.model.to(device).eval()
         inputs[name] = to_device(some, device)
-        count, size = parameters(known.model), bytes_of(known.model.state_dict())
-        costs[name] = {
-            "parameters": count.total,
-            "nonzero": count.nonzero,
-            "macs": macs(known.model, inputs[name]),
-            "bytes": size.raw,
-            "compressed": size.compressed,
-        }
+        costs[name] = costs_of(known.model, inputs[name])
     timed = latency({name: known.model for name, known, _ in sides}, inputs)
     return costs, {name: [one.as_json() for one in found] for name, found in timed.items()}

@@ -10,6 +10,7 @@ from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.outcome import Brake
 from datadiet_cli.steps.pruning.case import STEP, Case
 from datadiet_cli.steps.pruning.cutting import Ranking, State, pruned, weights_left
+from datadiet_cli.steps.pruning.timing import timed
 
 MEASURED = ("macs", "params", "size", "latency")
 """Targets that say what may be left."""
@@ -96,8 +97,7 @@ def _shown(target: str, value: float) -> str:
 
 
 def _measure_of(case: Case, target: str) -> Callable[[State], float]:
-    from datadiet_cli.nn.cost import bytes_of, parameters
-    from datadiet_cli.nn.cost_macs import macs
+    from datadiet_cli.nn.cost import bytes_of, macs, parameters
 
     dense = case.model
     if target == "params":
@@ -119,12 +119,7 @@ def _measure_of(case: Case, target: str) -> Callable[[State], float]:
 
 def _time(case: Case, state: State) -> float:
     """How long the smaller model takes for one sample, as a part of the time of the dense one."""
-    from datadiet_cli.nn.cost import latency, ratio
-    from datadiet_cli.nn.device import to_device
+    from datadiet_cli.nn.cost import ratio
 
-    models = {"dense": case.model.to(case.device), "pruned": state.model.to(case.device)}
-    inputs = to_device(case.examples, case.device)
-    timed = latency(models, dict.fromkeys(models, inputs), batches=(1,), threads=case.settings.threads)
-    for model in models.values():
-        model.to("cpu")
-    return ratio(timed["pruned"][0], timed["dense"][0]).median
+    found = timed(case, {"dense": case.model, "pruned": state.model}, (1,))
+    return ratio(found["pruned"][0], found["dense"][0]).median

@@ -13,7 +13,7 @@ from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.targets import Goal, aligned, target_of
 from datadiet_cli.steps.teaching.material import Material, arguments_of, material_of
 from datadiet_cli.steps.teaching.opening import opened
-from datadiet_cli.steps.teaching.using import Trained, shown, trained
+from datadiet_cli.steps.teaching.using import Trained, described, shown
 
 STEP = "prune-model"
 TAUGHT = ("epochs", "optimiser", "learning_rate", "weight_decay", "augment")
@@ -62,7 +62,7 @@ def opened_with(path: str, dataset: Dataset, settings: PruneModel, context: Cont
     if settings.factory_args is not None and ending != ".safetensors":
         raise ConfigError(f"{STEP}: --factory-args: {path} knows its own; they are for weights alone")
     if os.path.isdir(path) or ending == ".pt2":
-        goal = _goal(dataset, trained(path, settings.factory).spec if os.path.isdir(path) else None)
+        goal = _goal(dataset, described(path, settings.factory)[0] if os.path.isdir(path) else None)
         known = opened(path, goal, settings.factory, STEP)
         if goal.task == "classes":
             goal = _numbered(goal, known.spec.classes, path, dataset)

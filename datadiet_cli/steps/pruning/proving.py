@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 from datadiet_cli.steps.pruning.case import Case
 from datadiet_cli.steps.pruning.judging import figures
 from datadiet_cli.steps.pruning.schedules import Course
+from datadiet_cli.steps.teaching.results import costs_of
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
-
-BATCHES = (1, 16)
 
 
 def stages_of(case: Case, dense: "Model", course: Course) -> dict[str, Any]:
@@ -25,23 +24,14 @@ def stages_of(case: Case, dense: "Model", course: Course) -> dict[str, Any]:
 
 def cost_of(case: Case, model: "Model") -> dict[str, Any]:
     """What a model costs, but for its time: the same in each run."""
-    from datadiet_cli.nn.cost import bytes_of, parameters
-    from datadiet_cli.nn.cost_macs import effective_macs, macs
+    from datadiet_cli.nn.cost import effective_macs
 
-    count, size = parameters(model), bytes_of(model.state_dict())
-    return {
-        "parameters": count.total,
-        "nonzero": count.nonzero,
-        "macs": macs(model, case.examples),
-        "macs_nonzero": effective_macs(model, case.examples),
-        "bytes": size.raw,
-        "compressed": size.compressed,
-    }
+    return {**costs_of(model, case.examples), "macs_nonzero": effective_macs(model, case.examples)}
 
 
 def layers_of(case: Case, dense: "Model", pruned: "Model") -> list[dict[str, Any]]:
     """Each layer before and after."""
-    from datadiet_cli.nn.cost_macs import layers
+    from datadiet_cli.nn.cost import layers
 
     after = {layer.name: layer for layer in layers(pruned, case.examples)}
     rows = []
@@ -61,29 +51,6 @@ def layers_of(case: Case, dense: "Model", pruned: "Model") -> list[dict[str, Any
             }
         )
     return rows
-
-
-def timed(case: Case, models: Mapping[str, "Model"], sessions: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Time models side by side, and what of them runs elsewhere.
-
-    Args:
-        case: has samples, and says where and by how many threads.
-        models: by name.
-        sessions: by name, callables that take the same inputs on the CPU.
-    """
-    from datadiet_cli.nn.cost import latency
-    from datadiet_cli.nn.device import to_device
-
-    for model in models.values():
-        model.to(case.device)
-    try:
-        inputs = to_device(case.examples, case.device)
-        given = {**dict.fromkeys(models, inputs), **dict.fromkeys(sessions, case.examples)}
-        found = latency({**models, **sessions}, given, batches=BATCHES, threads=case.settings.threads)
-    finally:
-        for model in models.values():
-            model.to("cpu")
-    return {name: [one.as_json() for one in each] for name, each in found.items()}
 
 
 def notes_of(case: Case, course: Course, whole: Mapping[str, str]) -> list[str]:

@@ -20,7 +20,7 @@ def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict
     samples, so that the test samples, which chose nothing, have the last word.
 
     Returns:
-        How the chosen one was pruned (where none is good enough, the one that lost least), what to tell of the target,
+        How the chosen one was pruned (where none is good enough, the first), what to tell of the target,
         and the gate.
 
     Raises:
@@ -47,7 +47,7 @@ def searched(case: Case, healer: Healer, ranking: Ranking) -> tuple[Course, dict
         if not found.noninferior:
             break
     good = [one for one in tried if one[1]["passed"]]
-    course, told = good[-1] if good else min(tried, key=lambda one: one[1]["loss_bound"])
+    course, told = good[-1] if good else tried[0]
     target = {
         "name": "max_accuracy_drop",
         "asked": asked,

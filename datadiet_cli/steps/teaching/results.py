@@ -11,6 +11,7 @@ from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.teaching.material import Ints, Material
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,25 @@ def predicted(model: "nn.Module", material: Material, rows: Ints, context: Conte
 
     out = predict(model, material.samples(rows), device=device_of(context.device)).astype(np.float64)
     return out[:, 0] if material.goal.task == "numbers" else shares(out)
+
+
+def costs_of(model: "nn.Module", inputs: "Sequence[torch.Tensor]") -> dict[str, Any]:
+    """What a model costs, but for its time: weights, multiplications of one sample, and bytes.
+
+    Args:
+        model: on any device.
+        inputs: its raw tensors of a few samples, on the same device.
+    """
+    from datadiet_cli.nn.cost import bytes_of, macs, parameters
+
+    count, size = parameters(model), bytes_of(model.state_dict())
+    return {
+        "parameters": count.total,
+        "nonzero": count.nonzero,
+        "macs": macs(model, inputs),
+        "bytes": size.raw,
+        "compressed": size.compressed,
+    }
 
 
 def shares(logits: Floats) -> Floats:
