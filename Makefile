@@ -8,7 +8,7 @@ DEMO := build/demo
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
 	@echo "make diet     the whole diet on sample_data/: copies, noise, balance, choice, training, proof"
-	@echo "make prove    choose features, train and evaluate on each kind of sample data"
+	@echo "make prove    choose features, train and evaluate on each kind of sample data; make a model smaller"
 	@echo "make test     run the tests"
 	@echo "make lint     ruff, mypy, import contracts"
 	@echo "make format   put the code in shape"

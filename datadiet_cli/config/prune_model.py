@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from datadiet_cli.config.base import Names, Settings, Share
-from datadiet_cli.config.training import source_of
+from datadiet_cli.config.training import BatchSize, Factory, FactoryArgs, Optimiser, Precision, source_of
 from datadiet_cli.config.words import shown
 
 Criterion = Literal[
@@ -79,12 +79,8 @@ class PruneModel(Settings):
     data: str | None = Field(
         None, description="The dataset that the model is pruned for and judged by; in a pipeline, what remains so far."
     )
-    factory: str | None = Field(
-        None, description="A network of your own, as package.module:callable; called with classes and factory_args."
-    )
-    factory_args: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="Arguments of the factory, such as width=32."
-    )
+    factory: Factory = None
+    factory_args: FactoryArgs = None
     image_size: int = Field(
         32, ge=8, le=512, description="Pixels a side of pictures, for a factory with weights of its own."
     )
@@ -128,8 +124,8 @@ class PruneModel(Settings):
     epochs: int | None = Field(
         None, ge=0, le=10_000, description="Passes of fine-tuning; a third of the model's own if not given, 0 for none."
     )
-    batch_size: int = Field(128, ge=2, le=65_536, description="Samples a step.")
-    optimiser: Literal["auto", "sgd", "adamw"] = Field("auto", description="auto: the model's own.")
+    batch_size: BatchSize = 128
+    optimiser: Optimiser = "auto"
     learning_rate: float | None = Field(
         None, gt=0, le=100, description="Of fine-tuning; a third of the model's own if not given."
     )
@@ -137,9 +133,7 @@ class PruneModel(Settings):
     temperature: float = Field(4.0, gt=0, le=100, description="Of the dense model's answers in distil.")
     freeze: bool = Field(False, description="Fine-tune only the head.")
     adjust_dropout: bool = Field(True, description="Lower dropout in fine-tuning by the root of the share kept.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 for convolutions where the processor has it, else float32."
-    )
+    precision: Precision = "auto"
     threads: int = Field(1, ge=1, le=1024, description="CPU threads of one training, and of the timing.")
     protect: Share = Field(0.0, description="Share of all parameters that stays at least.")
     least_per_layer: Share | None = Field(

@@ -11,6 +11,21 @@ from datadiet_cli.config.base import Names, Settings
 MODELS = ("linear", "mlp", "small-cnn", "resnet8", "resnet20", "text", "audio", "joined")
 """The models there are; each is built by `nn.models`."""
 
+# What several steps that train have in common.
+Factory = Annotated[
+    str | None,
+    Field(description="A network of your own, as package.module:callable; called with classes and factory_args."),
+]
+FactoryArgs = Annotated[
+    Annotated[list[str], Field(min_length=1)] | None, Field(description="Arguments of the factory, such as width=32.")
+]
+BatchSize = Annotated[int, Field(ge=2, le=65_536, description="Samples a step.")]
+Optimiser = Annotated[Literal["auto", "sgd", "adamw"], Field(description="auto: the model's own.")]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    Field(description="auto: bfloat16 for convolutions where the processor has it, else float32."),
+]
+
 
 class Training(Settings):
     """A model, and how it is trained."""
@@ -22,12 +37,8 @@ class Training(Settings):
     task: Literal["auto", "classes", "numbers"] = Field(
         "auto", description="Whether labels name classes or are numbers to predict; auto tells by what they are."
     )
-    factory: str | None = Field(
-        None, description="A network of your own, as package.module:callable; called with classes and factory_args."
-    )
-    factory_args: Annotated[list[str], Field(min_length=1)] | None = Field(
-        None, description="Arguments of the factory, such as width=32."
-    )
+    factory: Factory = None
+    factory_args: FactoryArgs = None
     from_model: str | None = Field(
         None,
         description="Model to start from: a MODEL_DIR of train, or a .pt2 file; its head is new if classes differ.",
@@ -36,8 +47,8 @@ class Training(Settings):
     epochs: int | None = Field(
         None, ge=1, le=10_000, description="Passes over the data; the model's own if not given, more for small data."
     )
-    batch_size: int = Field(128, ge=2, le=65_536, description="Samples a step.")
-    optimiser: Literal["auto", "sgd", "adamw"] = Field("auto", description="auto: the model's own.")
+    batch_size: BatchSize = 128
+    optimiser: Optimiser = "auto"
     learning_rate: float | None = Field(None, gt=0, le=100, description="At its peak; the model's own if not given.")
     weight_decay: float | None = Field(None, ge=0, description="L2 on weights; the model's own if not given.")
     l1: float = Field(0.0, ge=0, description="L1 on weights: factor of the sum of their absolute values.")
@@ -49,9 +60,7 @@ class Training(Settings):
     image_size: int = Field(32, ge=8, le=512, description="Pixels a side that pictures are brought to.")
     encoder: str = Field("auto", description="What turns files and texts into vectors for linear and mlp.")
     columns: Names = Field(None, description="Columns to learn from; all but label, split and id if not given.")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 for convolutions where the processor has it, else float32."
-    )
+    precision: Precision = "auto"
     threads: int = Field(
         1, ge=1, le=1024, description="CPU threads of one training; more are faster and change the last digits."
     )
