@@ -45,27 +45,43 @@ def table(
     Returns:
         lines without line ends, at most `LABEL` and 4 times `WIDTH` wide.
     """
+    lines = [_line(*row) for row in rows(block, seconds, inference, latency)]
+    for said in against_controls(block):
+        folded = wrap(said.replace(" %", _HARD + "%"), LABEL + 4 * WIDTH, subsequent_indent="  ", break_long_words=False)
+        lines.extend(line.replace(_HARD, " ") for line in folded)
+    return lines
+
+
+def rows(
+    block: Mapping[str, Any],
+    seconds: Mapping[str, Sequence[float]] | None = None,
+    inference: Mapping[str, Sequence[float]] | None = None,
+    latency: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> list[Row]:
+    """The same figures as rows of words: what each is about, and a cell for each arm; the first names the arms."""
     arms = block["arms"]
-    names = [name for name in _ORDER if name in arms]
-    rows: list[Row] = [("", names)]
+    names = _names(arms)
+    found: list[Row] = [("", names)]
     of_classes = block["task"] == "classification"
     for key, label in _POINTS if of_classes else _NUMBERS:
         write = _points if of_classes else _plain
-        rows.append((label, [_figure(arms[name]["metrics"][key], write) for name in names]))
+        found.append((label, [_figure(arms[name]["metrics"][key], write) for name in names]))
     for key, label in _COSTS:
         values = [arms[name]["cost"].get(key) for name in names]
         if any(value is not None for value in values):
-            rows.append((label, [_count(value, key) for value in values]))
-    rows.extend(_times(names, seconds or {}, inference or {}, latency or {}))
-    lines = [_line(*row) for row in rows]
+            found.append((label, [_count(value, key) for value in values]))
+    return [*found, *_times(names, seconds or {}, inference or {}, latency or {})]
+
+
+def against_controls(block: Mapping[str, Any]) -> list[str]:
+    """What the controls say, a sentence each; the verdict against before is told elsewhere."""
     against = block["differences"]
-    for name in names:
-        # The verdict against before is told above.
-        if name not in ("after", "before"):
-            told = f"after against {name}: {against[name]['words']}".replace(" %", _HARD + "%")
-            folded = wrap(told, LABEL + 4 * WIDTH, subsequent_indent="  ", break_long_words=False)
-            lines.extend(line.replace(_HARD, " ") for line in folded)
-    return lines
+    names = [name for name in _names(block["arms"]) if name not in ("after", "before")]
+    return [f"after against {name}: {against[name]['words']}" for name in names]
+
+
+def _names(arms: Mapping[str, Any]) -> list[str]:
+    return [name for name in _ORDER if name in arms]
 
 
 def _line(label: str, cells: list[str]) -> str:
@@ -109,18 +125,18 @@ def _times(
     latency: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> list[Row]:
     """What was measured by the clock, if it was: means over seeds, medians over rounds."""
-    rows: list[Row] = []
+    found: list[Row] = []
     for label, taken, digits in (("training s", seconds, 1), ("inference s", inference, 3)):
         if taken:
             each = [list(taken.get(name, ())) for name in names]
-            rows.append((label, [f"{sum(one) / len(one):,.{digits}f}" if one else "-" for one in each]))
+            found.append((label, [f"{sum(one) / len(one):,.{digits}f}" if one else "-" for one in each]))
     for batch in sorted({one["batch"] for measured in latency.values() for one in measured}):
         cells = []
         for name in names:
-            found = [one for one in latency.get(name, ()) if one["batch"] == batch]
-            cells.append(_milliseconds(found[0]) if found else "-")
-        rows.append((f"batch of {batch}", cells))
-    return rows
+            timed = [one for one in latency.get(name, ()) if one["batch"] == batch]
+            cells.append(_milliseconds(timed[0]) if timed else "-")
+        found.append((f"batch of {batch}", cells))
+    return found
 
 
 def _milliseconds(one: Mapping[str, Any]) -> str:
