@@ -19,11 +19,13 @@ class Graph:
         svg: an inline SVG that scales with its column, has a `<title>` and a `<desc>` with the numbers in words, and
             takes its colours from the page's custom properties, so that it follows light and dark.
         words: a sentence below it: what to see in it, or how it is cut; empty for none.
+        aside: whether it is folded away, as nothing in it asks for a look.
     """
 
     title: str
     svg: Markup
     words: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True)

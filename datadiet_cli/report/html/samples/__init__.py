@@ -1,0 +1,1 @@
+"""Samples of INPUT as a page can show them."""
