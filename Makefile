@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select bench-prune schemas clean
+.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select bench-prune bench-report schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-prove DATA=folder  the same of select-features and train"
 	@echo "make bench-select DATA=folder  what a model learns from the samples that select-samples keeps"
 	@echo "make bench-prune  what pruning a model costs in accuracy and gains in speed, beside peers"
+	@echo "make bench-report  what it takes to tell of 100,000 verdicts and more"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -102,6 +103,9 @@ bench-prune: .venv/.ready
 	@mkdir -p $(SELECT)
 	$(BIN)/python benchmarks/bench_prune.py --out $(SELECT)/prune.json
 	$(BIN)/python benchmarks/bench_prune_speed.py --out $(SELECT)/prune-speed.json
+
+bench-report: .venv/.ready
+	$(BIN)/python benchmarks/bench_report.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -9,6 +9,9 @@ from types import FrameType
 
 from datadiet_cli.errors import ConfigError, DatadietError, ExitCode, interruption
 
+# Set by the scripts that `datadiet completion` prints.
+_COMPLETE = "_DATADIET_COMPLETE"
+
 
 class _TerminatedError(BaseException):
     """SIGTERM arrived; like Ctrl-C, it must run the clean-up on its way out."""
@@ -78,6 +81,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if _COMPLETE in os.environ:
+        return _complete(arguments)
     from typer.exceptions import TyperException
 
     from datadiet_cli.cli import command
@@ -89,6 +94,15 @@ def _dispatch(arguments: list[str]) -> int:
         return ExitCode.BROKEN_PIPE
     except TyperException as error:
         return _say(_usage_message(error), ExitCode.USAGE)
+
+
+def _complete(words: list[str]) -> int:
+    """Answer a shell that asks what may come next on its line."""
+    from datadiet_cli.cli import app
+    from datadiet_cli.completing import answer
+
+    print(answer(app, words))  # noqa: T201 - what the shell reads
+    return ExitCode.DONE
 
 
 def _usage_message(error: Exception) -> str:

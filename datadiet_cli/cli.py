@@ -10,15 +10,10 @@ import typer
 import typer.main
 
 from datadiet_cli import __version__
+from datadiet_cli.cli_reports import register as register_reports
 from datadiet_cli.config.base import Common
-from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.registry import STEPS, settings_of
-from datadiet_cli.flags import MANNER, Json, Quiet, divide, given, options, set_signature, with_flags
-
-EPILOG = (
-    "Exit codes: 0 done; 1 a gate failed; 2 wrong usage, settings, input or output; 3 done, but some samples could "
-    "not be read; 70 a bug; 130 interrupted; 143 terminated."
-)
+from datadiet_cli.flags import EPILOG, Json, Quiet, divide, given, options, set_signature, with_flags
 
 app = typer.Typer(
     help="Put a dataset on a diet and prove that nothing of worth was lost.",
@@ -111,45 +106,6 @@ with_flags(_run, Common)
 app.command("run", help="Run the steps of a YAML pipeline, one after the other, on one dataset.", epilog=EPILOG)(_run)
 
 
-def _rethreshold(
-    report: Annotated[str, typer.Argument(help="The report of a dedup.", show_default=False)],
-    output: Annotated[
-        str | None, typer.Argument(help="The pruned copy; without it nothing is written.", show_default=False)
-    ] = None,
-    **flags: Any,
-) -> int:
-    from datadiet_cli.commands.rethreshold import rethreshold
-
-    manner, settings = divide(flags)
-    return rethreshold(report, output, settings, manner)
-
-
-# The settings that may be moved, and those that say how the result is written and judged.
-_MOVABLE = THRESHOLDS | {"max_removed", "link"}
-set_signature(_rethreshold, MANNER + [p for p in options(settings_of("dedup"), Common) if p.name in _MOVABLE])
-app.command(
-    "rethreshold",
-    help="Decide a dedup again by another threshold, from its report, without reading a sample.",
-    epilog=EPILOG,
-)(_rethreshold)
-
-
-@app.command("explain", help="Say in words what became of one sample and why, from the report of a run.")
-def _explain(
-    report: Annotated[str, typer.Argument(help="The report of a run.", show_default=False)],
-    sample: Annotated[
-        str,
-        typer.Argument(
-            metavar="SAMPLE_ID", help="The sample, as the report and --list name it; after -- if it begins with a dash."
-        ),
-    ],
-    json: Annotated[bool, typer.Option("--json", help="Print its verdicts as JSON.")] = False,
-) -> int:
-    from datadiet_cli.commands.explain import explain
-
-    return explain(report, sample, json=json)
-
-
 # The common settings that say how INPUT is read; the others have no meaning for a look.
 _LOOK = {
     "label",
@@ -163,6 +119,7 @@ _LOOK = {
     "follow_symlinks",
     "workers",
 }
+_CHANCE = {"seed", "device", "engine", "cache"}
 
 
 def _apply(
@@ -205,23 +162,6 @@ def _predict(
 
 set_signature(_predict, [parameter for parameter in options(Common) if parameter.name in _LOOK | {"device", "engine"}])
 app.command("predict", help="Say what a trained model makes of each sample: its class, or number.")(_predict)
-
-
-@app.command(
-    "baseline", help="Write down the findings of a report as accepted; --baseline FILE then leaves them alone."
-)
-def _baseline(
-    report: Annotated[str, typer.Argument(help="The report of a run.", show_default=False)],
-    file: Annotated[
-        str | None,
-        typer.Argument(help="The file to write, beside OUTPUT if not given; - for stdout.", show_default=False),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
-    quiet: Quiet = False,
-) -> int:
-    from datadiet_cli.commands.baseline import baseline
-
-    return baseline(report, file, force=force, quiet=quiet)
 
 
 @app.command("cache", help="Say what is remembered between runs, or clear it.")
@@ -270,6 +210,64 @@ def _schema(
     from datadiet_cli.commands.schema import schema
 
     return schema(of)
+
+
+def _calibrate(
+    input: Annotated[str, typer.Argument(help="The dataset: a folder or a table.", show_default=False)],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="YAML file with the settings to judge: a pipeline, or those of dedup or denoise."
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=20, help="How many training samples to draw.")] = 400,
+    faults: Annotated[
+        list[str] | None, typer.Option("--fault", help="Kind of fault to plant; may be given several times.")
+    ] = None,
+    max_false: Annotated[
+        str, typer.Option("--max-false", metavar="<share>", help="False findings that a proposal may add at most.")
+    ] = "1%",
+    write: Annotated[
+        str | None, typer.Option("--write", metavar="FILE", help="Write the proposal, as a pipeline for run.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print all numbers as JSON.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    quiet: Quiet = False,
+    **flags: Any,
+) -> int:
+    from datadiet_cli.commands.calibrate import calibrate
+
+    return calibrate(
+        input,
+        config,
+        given(flags),
+        samples=samples,
+        faults=faults or None,
+        max_false=max_false,
+        write=write,
+        json=json,
+        force=force,
+        quiet=quiet,
+    )
+
+
+set_signature(_calibrate, [parameter for parameter in options(Common) if parameter.name in _LOOK | _CHANCE])
+app.command(
+    "calibrate",
+    help="Plant known faults in a sample of INPUT, and say what the settings find and what would be better.",
+)(_calibrate)
+
+
+@app.command("completion", help="Print what makes a shell complete datadiet's commands and flags; changes nothing.")
+def _completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="bash, zsh or fish.", show_default=False)],
+) -> int:
+    from datadiet_cli.commands.completion import completion
+
+    return completion(shell)
+
+
+register_reports(app)
 
 
 @cache

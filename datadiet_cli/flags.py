@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 from pydantic.fields import FieldInfo
 
-from datadiet_cli.commands.manner import Manner
+from datadiet_cli.commands.manner import Format, Manner
 from datadiet_cli.config.base import Form, Settings, form_of, percentage
 from datadiet_cli.config.environment import from_text
+from datadiet_cli.errors import ConfigError
 
 
 def options(*models: type[Settings]) -> list[inspect.Parameter]:
@@ -75,6 +76,11 @@ def _help(field: FieldInfo, form: Form) -> str:
     return f"{field.description}{again}" + (f" [{'; '.join(notes)}]" if notes else "")
 
 
+EPILOG = (
+    "Exit codes: 0 done; 1 a gate failed; 2 wrong usage, settings, input or output; 3 done, but some samples could "
+    "not be read; 70 a bug; 130 interrupted; 143 terminated."
+)
+
 Json = Annotated[bool, typer.Option("--json", help="Print the report to stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")]
 
@@ -93,13 +99,18 @@ def _manner(
         bool, typer.Option("-0", "--null", help="End each id of --list with a NUL byte instead of a line end.")
     ] = False,
     json: Json = False,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Print the report to stdout in this format.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it exists.")] = False,
     rerun: Annotated[bool, typer.Option("--rerun", help="Compute and write again what is up to date.")] = False,
     quiet: Quiet = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say every verdict on stderr.")] = False,
 ) -> Manner:
     """The flags that every command on a dataset has besides its settings."""
-    return Manner(dry_run, check, listing, null, json, force, rerun, quiet, verbose)
+    if json and format not in (None, "json"):
+        raise ConfigError(f"--json and --format {format} both print the report; choose one")
+    return Manner(dry_run, check, listing, null, "json" if json else format, force, rerun, quiet, verbose)
 
 
 MANNER = list(inspect.signature(_manner).parameters.values())

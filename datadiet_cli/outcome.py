@@ -58,7 +58,7 @@ class Verdicts:
     Attributes:
         sample: (v,) int64, the sample's row in the input dataset; it stays the same through a pipeline.
         action: (v,) object, an `Action` each.
-        reason: (v,) object, a short code each, for example ``duplicate``; `REASONS` has the words.
+        reason: (v,) object, a short code each, for example ``duplicate``; `reasons` has the words.
         score: (v,) float64, how strongly the reason holds, in the unit of the threshold; NaN for none.
         threshold: (v,) float64, the limit the score was compared with; NaN for none.
         witness: (v,) int64, row of the sample it was compared with; `NO_WITNESS` for none; see

@@ -18,20 +18,24 @@ from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.open import open_dataset, state_of
 from datadiet_cli.data.publish import check_apart, check_output, write_atomically
 from datadiet_cli.data.scan import scan
+from datadiet_cli.digests import Contents
 from datadiet_cli.errors import ConfigError, ExitCode, OutputError
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
-from datadiet_cli.publishing import publish_beside, publish_dataset, publish_file, publish_folder
+from datadiet_cli.publishing import Published, publish_beside, publish_dataset, publish_file, publish_folder
+from datadiet_cli.recording import known_contents, recorded, write_record
 from datadiet_cli.report.build import (
     ARTEFACTS,
     Report,
     artefacts_of,
     report_path,
     summarise,
-    to_json,
     write_artefacts,
     write_report,
 )
+from datadiet_cli.report.frame import verdict_frame
+from datadiet_cli.report.pages import check_page, page_of, page_path, write_page
+from datadiet_cli.report.streaming import json_chunks
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import key_of
@@ -50,6 +54,7 @@ class Result:
         report: gives the report as JSON values.
         kept: gives the ids of the samples that remain.
         dropped: gives the ids of the samples that are gone.
+        page: gives the report as a page for people.
         up_to_date: whether nothing had to be done.
     """
 
@@ -57,6 +62,7 @@ class Result:
     report: Callable[[], dict[str, Any]]
     kept: Callable[[], list[str]]
     dropped: Callable[[], list[str]]
+    page: Callable[[], bytes]
     up_to_date: bool = False
 
 
@@ -83,15 +89,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
         earlier = None if request.rerun or request.product == "report" else _up_to_date(request.output, key)
         if earlier is not None and all(os.path.lexists(place) for place in request.intermediate):
             return _as_before(request, dataset, state, earlier, progress)
-        for place in (*request.intermediate, request.output):
-            check_output(request.input, place, force=request.force or _ours(request))
-        # What stands beside an OUTPUT that is replaced goes with it.
-        beside = [request.output.rstrip("/") + ending for ending in ARTEFACTS]
-        for path in read:
-            for place in (*request.intermediate, request.output, *beside):
-                check_apart(path, place, path)
-        _check_suffix(request)
-        _check_beside(request)
+        _check(request, request.output, read)
     results = compute(request, dataset, state, workshop, progress)
     final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
@@ -101,21 +99,69 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     report = Report(
         request.command, request.input, request.output, request.product, common, dataset, final, results, gates, made
     )
-    published = None
+    published, record = None, {}
     if exit_code != ExitCode.GATE_FAILED:
-        published = _publish(request, results, report, progress)
+        known = known_contents(request, dataset)
+        published = _publish(request, results, report, known, progress)
+        if published is not None:
+            record = write_record(str(request.output), report, published.contents, known, progress)
     run = {"started": started, "seconds": time.time() - started, "key": key}
 
     @cache
     def document() -> dict[str, Any]:
-        return report.document(exit_code=exit_code, fingerprint=published, run=run)
+        found = None if published is None else published.fingerprint
+        return report.document(exit_code=exit_code, fingerprint=found, run=run, record=record)
 
-    if request.output is not None and request.product == "report":
-        # It says why a gate failed, too.
-        write_atomically(request.output, to_json(document(), None))
-    elif request.output is not None and published is not None:
+    report_file = _write(request, document, dataset, complete=published is not None)
+    return Result(
+        exit_code,
+        document,
+        kept=lambda: final.ids,
+        dropped=lambda: _ids_gone(dataset, final),
+        page=lambda: page_of(document(), verdict_frame(document(), report_file), report_file, dataset),
+    )
+
+
+def _check(request: Request, output: str, read: list[str]) -> None:
+    """Refuse whatever would endanger INPUT, what else is read, or what is there already."""
+    for place in (*request.intermediate, output):
+        check_output(request.input, place, force=request.force or _ours(request))
+    # What stands beside an OUTPUT that is replaced goes with it.
+    beside = [output.rstrip("/") + ending for ending in ARTEFACTS]
+    for path in read:
+        for place in (*request.intermediate, output, *beside):
+            check_apart(path, place, path)
+    _check_suffix(request)
+    _check_beside(request)
+    if request.common.html:
+        check_page(page_path(_report_of(request, output)), force=request.force or request.rerun)
+
+
+def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Dataset, *, complete: bool) -> str | None:
+    """Write the report, then its page; give the report's file, None if there is none.
+
+    Args:
+        request: what was asked for.
+        document: gives the report.
+        dataset: INPUT.
+        complete: whether OUTPUT was written.
+    """
+    # A report that is asked for says why a gate failed, too.
+    if request.output is None or not (complete or request.product == "report"):
+        return None
+    path = _report_of(request, request.output)
+    if request.product == "report":
+        write_atomically(path, json_chunks(document(), None))
+    else:
         write_report(request.output, document())
-    return Result(exit_code, document, lambda: final.ids, lambda: _ids_gone(dataset, final))
+    if request.common.html:
+        write_page(document(), path, dataset)
+    return path
+
+
+def _report_of(request: Request, output: str) -> str:
+    """The file of the report."""
+    return output if request.product == "report" else report_path(output)
 
 
 def _made(request: Request, results: list[StepResult]) -> dict[str, int]:
@@ -132,20 +178,22 @@ def _folder(request: Request, results: list[StepResult]) -> str:
     return results[-1].outcome.folders[str(spec_of(request.command).folder)]
 
 
-def _publish(request: Request, results: list[StepResult], report: Report, progress: Progress) -> str | None:
-    """Write OUTPUT and what stands beside it; give its fingerprint."""
+def _publish(
+    request: Request, results: list[StepResult], report: Report, known: Contents, progress: Progress
+) -> Published | None:
+    """Write OUTPUT and what stands beside it; say what OUTPUT holds."""
     output = request.output
     if output is None or request.product == "report":
         return None
     for number, place in enumerate(request.intermediate, 1):
-        publish_dataset(request, place, results[number].after, progress)
+        publish_dataset(request, place, results[number].after, progress, None)
     if request.product == "model":
         made = publish_folder(request, output, _folder(request, results), progress)
         write_artefacts(output, report.artefacts)
         return made
     if request.product == "scores":
         return publish_file(request, output, results[-1].outcome.artefacts[SCORES], progress)
-    published = publish_dataset(request, output, results[-1].after, progress)
+    published = publish_dataset(request, output, results[-1].after, progress, known)
     write_artefacts(output, report.artefacts)
     publish_beside(output, report.folders)
     return published
@@ -166,7 +214,8 @@ def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
             document = json.load(file)
         if document["run"]["key"] != key or document["output"]["fingerprint"] != fingerprint(output):
             return None
-        if not all(os.path.exists(output.rstrip("/") + ending) for ending in document["artefacts"]):
+        beside = [output.rstrip("/") + ending for ending in document["artefacts"]]
+        if not all(map(os.path.exists, [*beside, *recorded(document, output)])):
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -181,6 +230,10 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
         exit_code = ExitCode.GATE_FAILED
         document = {**document, "exit_code": exit_code, "gates": [gate.as_json() for gate in gates]}
 
+    report = report_path(str(request.output))
+    if request.common.html and exit_code != ExitCode.GATE_FAILED and not os.path.exists(page_path(report)):
+        write_page(document, report, dataset)
+
     @cache
     def final() -> Dataset:
         with Workshop() as workshop:
@@ -191,6 +244,7 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
         lambda: document,
         kept=lambda: final().ids,
         dropped=lambda: _ids_gone(dataset, final()),
+        page=lambda: page_of(document, verdict_frame(document, report), report, dataset),
         up_to_date=exit_code != ExitCode.GATE_FAILED,
     )
 

@@ -3,30 +3,64 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.publish import Stage
-from datadiet_cli.report.build import forget_report
+from datadiet_cli.digests import ITSELF, NOTHING, Content, Contents, contents_at, copied_files
+from datadiet_cli.recording import reader
+from datadiet_cli.report.build import forget_report, report_path
+from datadiet_cli.report.pages import forget_page
 from datadiet_cli.request import Progress, Request
 
+T = TypeVar("T")
 
-def publish_dataset(request: Request, output: str, dataset: Dataset, progress: Progress) -> str:
-    """Write a dataset to OUTPUT, whole or not at all, and give its fingerprint."""
+
+@dataclass(frozen=True)
+class Published:
+    """What was written.
+
+    Attributes:
+        fingerprint: of names and sizes, or of a file's bytes.
+        contents: the digests of all files.
+    """
+
+    fingerprint: str
+    contents: Contents
+
+
+def publish_dataset(
+    request: Request, output: str, dataset: Dataset, progress: Progress, known: Contents | None
+) -> Published:
+    """Write a dataset to OUTPUT, whole or not at all, and say what it holds.
+
+    Args:
+        request: what was asked for.
+        output: OUTPUT.
+        dataset: the dataset.
+        progress: announces work.
+        known: files of INPUT whose digests are known; None to take no digests.
+    """
+    linked: dict[str, Content] | None = None if known is None else {}
+    if known and request.common.link != "copy":
+        # A real copy is read, which finds what went wrong; a link is the file itself.
+        linked = {copy: known[path] for path, copy in copied_files(dataset).items() if path in known}
 
     def write(path: str) -> None:
         dataset.source.write(dataset.rows, path, request.common.link)
 
-    return _publish(request, output, write, progress, directory=os.path.isdir(request.input))
+    return _publish(request, output, write, progress, directory=os.path.isdir(request.input), known=linked)
 
 
-def publish_folder(request: Request, output: str, made: str, progress: Progress) -> str:
-    """Write a folder that a step made to OUTPUT, whole or not at all, and give its fingerprint."""
+def publish_folder(request: Request, output: str, made: str, progress: Progress) -> Published:
+    """Write a folder that a step made to OUTPUT, whole or not at all, and say what it holds."""
     return _publish(request, output, lambda path: _copy(made, path), progress, directory=True)
 
 
-def publish_file(request: Request, output: str, content: bytes, progress: Progress) -> str:
-    """Write a file that a step made to OUTPUT, whole or not at all, and give its fingerprint."""
+def publish_file(request: Request, output: str, content: bytes, progress: Progress) -> Published:
+    """Write a file that a step made to OUTPUT, whole or not at all, and say what it holds."""
 
     def write(path: str) -> None:
         with open(path, "wb") as file:
@@ -56,21 +90,52 @@ def _copy(made: str, path: str) -> None:
 
 
 def _publish(
-    request: Request, output: str, write: Callable[[str], None], progress: Progress, *, directory: bool
-) -> str:
+    request: Request,
+    output: str,
+    write: Callable[[str], None],
+    progress: Progress,
+    *,
+    directory: bool,
+    known: Contents | None = NOTHING,
+) -> Published:
+    def look(path: str) -> Published:
+        if not directory:
+            found = fingerprint(path)
+            return Published(found, {ITSELF: Content(os.path.getsize(path), found)})
+        if known is None:
+            return Published(fingerprint(path), {})
+        with reader(request.common) as engine:
+            return Published(fingerprint(path), contents_at(path, engine, progress, follow=True, known=known))
+
     progress("writing", 0)
-    force = request.force or request.rerun
+    return put(output, write, look, directory=directory, force=request.force or request.rerun)
+
+
+def put(output: str, write: Callable[[str], None], look: Callable[[str], T], *, directory: bool, force: bool) -> T:
+    """Write something to OUTPUT, whole or not at all.
+
+    Args:
+        output: where to.
+        write: writes it under a name that it is given, a folder that is there or a file that is not.
+        look: looks at what was written, and may raise an error, before anybody else sees it.
+        directory: whether it is a folder.
+        force: whether what is there is replaced.
+
+    Returns:
+        What `look` gave.
+    """
     try:
         with Stage(output, directory=directory) as stage:
             write(stage.path)
-            digest = fingerprint(stage.path)
+            found = look(stage.path)
             stage.sync()
             if not force:
                 stage.check_free()
             # From here until the new report is there, nothing may claim that OUTPUT is complete.
             forget_report(output)
+            forget_page(report_path(output))
             stage.commit(force=force)
     except OSError as error:
         # A full disk has no name of its own, and that of the stage means nothing to anybody.
         raise OSError(error.errno, error.strerror, error.filename or output) from error
-    return digest
+    return found

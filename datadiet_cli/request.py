@@ -15,7 +15,7 @@ from datadiet_cli.outcome import Outcome
 from datadiet_cli.resume import key_of
 
 # What a decision does not depend on, though it is a common setting.
-_WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache"}
+_WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache", "html"}
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """Announces work, by a label and its total; the function that it gives is told of items done."""

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from datadiet_cli.changesfile import told, understood
 from datadiet_cli.columns import ColumnVerdict, Transform
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.encode.cache import cache_folder
-from datadiet_cli.outcome import Action, Addition, Brake, Changes, Comparisons, Outcome, Verdicts
+from datadiet_cli.outcome import Action, Brake, Comparisons, Outcome, Verdicts
 
 KEEP_FILES = 200
 KEEP_BYTES = 512 << 20
@@ -96,11 +97,11 @@ def _pack(outcome: Outcome) -> dict[str, Any]:
     arrays["metrics"] = np.array(json.dumps([dict(outcome.metrics), list(outcome.foreign)]))
     # Millions of cells: fast compression, once; the archive's own then has nothing left to do.
     changes = zlib.compress(
-        json.dumps([_told(outcome.changes), [asdict(brake) for brake in outcome.brakes]]).encode(), 1
+        json.dumps([told(outcome.changes), [asdict(brake) for brake in outcome.brakes]]).encode(), 1
     )
     arrays["changes"] = np.frombuffer(changes, dtype=np.uint8)
-    told = [dict(outcome.figures), dict(outcome.timings), [asdict(column) for column in outcome.columns]]
-    arrays["told"] = np.frombuffer(zlib.compress(json.dumps(told).encode(), 1), dtype=np.uint8)
+    further = [dict(outcome.figures), dict(outcome.timings), [asdict(column) for column in outcome.columns]]
+    arrays["told"] = np.frombuffer(zlib.compress(json.dumps(further).encode(), 1), dtype=np.uint8)
     if outcome.transform is not None:
         arrays["transform"] = np.array(json.dumps(outcome.transform.document))
         arrays |= {f"transform_{name}": values for name, values in outcome.transform.arrays.items()}
@@ -119,43 +120,20 @@ def _unpack(stored: Any) -> Outcome:
     columns["action"] = np.array([Action(word) for word in columns["action"]], dtype=object)
     metrics, foreign = json.loads(str(stored["metrics"]))
     changes, brakes = json.loads(zlib.decompress(stored["changes"].tobytes()))
-    figures, timings, told = json.loads(zlib.decompress(stored["told"].tobytes()))
+    figures, timings, columns_told = json.loads(zlib.decompress(stored["told"].tobytes()))
     return Outcome(
         Verdicts(**columns),
         metrics,
         tuple(foreign),
         _comparisons(stored),
-        _changes(changes),
+        understood(changes),
         [Brake(**brake) for brake in brakes],
         {str(name): stored[f"artefact_{i}"].tobytes() for i, name in enumerate(stored["artefacts"])},
-        columns=[ColumnVerdict(**column) for column in told],
+        columns=[ColumnVerdict(**column) for column in columns_told],
         transform=_transform(stored),
         figures=figures,
         timings=timings,
     )
-
-
-def _told(changes: Changes) -> dict[str, Any]:
-    made = [[addition.template, addition.recipe] for addition in changes.additions]
-    return {
-        "cells": changes.cells,
-        "labels": changes.labels,
-        "columns": changes.columns,
-        "additions": made,
-        "dropped_columns": list(changes.dropped_columns),
-        "new_features": list(changes.new_features),
-    }
-
-
-def _changes(stored: dict[str, Any]) -> Changes:
-    """JSON knows texts only for keys; rows are numbers."""
-
-    def rows(values: dict[str, Any]) -> dict[int, Any]:
-        return {int(row): value for row, value in values.items()}
-
-    cells, columns = ({name: rows(values) for name, values in stored[part].items()} for part in ("cells", "columns"))
-    additions = tuple(Addition(*made) for made in stored["additions"])
-    return Changes(cells, rows(stored["labels"]), columns, additions, stored["dropped_columns"], stored["new_features"])
 
 
 def _transform(stored: Any) -> Transform | None:

@@ -56,6 +56,10 @@ def _own_environment(tmp_path_factory, monkeypatch):
     """No setting and no remembered step of the machine may reach a test."""
     for name in [name for name in os.environ if name.startswith("DATADIET_")]:
         monkeypatch.delenv(name)
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "LINES", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    # The page takes longer than many a run: tests of it ask for it.
+    monkeypatch.setenv("DATADIET_HTML", "false")
     monkeypatch.setenv("DATADIET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
 
 

@@ -113,7 +113,7 @@ def test_all_of_it(tmp_path, datadiet: Cli):
     assert set(block["arms"]) == {"before", "after", "random", "scratch"}
     assert set(told["stages"]) == {"dense", "pruned", "recalibrated", "fine_tuned"}
     for stage in told["stages"].values():
-        assert {"accuracy", "per_class", "macro"} <= stage.keys()
+        assert {"accuracy", "per_class", "macro", "roc_curve"} <= stage.keys()
         assert stage["samples"] == 4
     assert told["files"]["differences"].keys() == {"model.pt2", "model.safetensors", "model.onnx"}
     assert max(told["files"]["differences"].values()) < 1e-4

@@ -95,7 +95,10 @@ def test_what_cannot_be_replayed_is_said_in_a_line(datadiet, tmp_path):
 def test_the_report_shows_the_closest_calls(datadiet, tmp_path):
     raw = ladder(tmp_path / "raw")
     datadiet("dedup", raw, tmp_path / "out", "--max-distance", "4")
-    calls = json.loads((tmp_path / "out.report.json").read_text())["steps"][1]["metrics"]["closest_calls"]
+    metrics = json.loads((tmp_path / "out.report.json").read_text())["steps"][1]["metrics"]
+    calls, (histogram,) = metrics["closest_calls"], metrics["histograms"]
+    assert (histogram["of"], histogram["threshold"], histogram["side"]) == ("duplicate", 4, "below")
+    assert sum(histogram["counts"]) >= len(calls["copies"]) + len(calls["no_copies"])
     assert calls["copies"]
     assert calls["no_copies"], "a candidate just beyond the threshold is shown"
     assert all(call["score"] <= 4 for call in calls["copies"])

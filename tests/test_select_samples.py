@@ -20,7 +20,7 @@ from datadiet_cli.__main__ import run
 from datadiet_cli.config.select_samples import Method
 from datadiet_cli.methods.samples.coverage import COVERAGE
 from datadiet_cli.methods.samples.rules import RULES
-from datadiet_cli.steps.select_samples import REASONS
+from datadiet_cli.reasons import reasons_of
 from tests.conftest import Cli, class_folders, report, table, tree_digest, write_pipeline
 from tests.lessons import FLAGS, letters, part, pictures, prices, shade, sounds, things
 
@@ -91,7 +91,7 @@ def check(said, source, out, keep):
     assert all(size["after"] for size in groups.values())
     for name, row in dropped.items():
         evidence = row["evidence"]
-        assert row["reason"] in set(REASONS) - {"unreadable"}
+        assert row["reason"] in set(reasons_of("select-samples")) - {"unreadable"}
         assert row["detail"]
         assert evidence["method"] == metrics["method"]
         assert evidence["why"] in row["reason"] or evidence["why"] in ("below", "covered")

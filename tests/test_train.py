@@ -59,6 +59,7 @@ def test_every_kind_of_data(kind, datadiet: Cli):
     else:
         assert (told["task"], told["classes"]) == ("classes", list(CLASSES))
         assert told["test"]["accuracy"] == 1
+        assert set(told["test"]["roc_curve"]) == {"fpr", "tpr", "of"}
         assert kept(out, "probability")[-1].astype(float).mean() > 0.55
 
 

@@ -1,6 +1,5 @@
 """`datadiet explain REPORT SAMPLE_ID`: what became of one sample and why, in words."""
 
-import importlib
 import json as jsonlib
 import os
 import sys
@@ -9,9 +8,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from datadiet_cli.commands.reading import dataset_of, read_report
-from datadiet_cli.config.registry import HIDDEN, STEPS, spec_of
 from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.errors import ExitCode, InputError
+from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report.build import verdict_rows
 from datadiet_cli.report.explaining import in_words, is_verdict
 from datadiet_cli.report.terminal import printable
@@ -46,7 +45,7 @@ def explain(report: str, sample: str, *, json: bool) -> int:
         text = jsonlib.dumps(own, indent=2)
     else:
         others = [row for row in rows if row["id"] not in _spellings(name)]
-        text = "\n".join(in_words(name, own, others, document, _reasons))
+        text = "\n".join(in_words(name, own, others, document, reasons_of))
     sys.stdout.write(text + "\n")
     return ExitCode.DONE
 
@@ -163,11 +162,3 @@ def _meant(sample: str, ids: list[str]) -> str:
     alike = process.extract(sample, ids, scorer=fuzz.ratio, limit=NEAR, score_cutoff=_ALIKE)
     near = list(dict.fromkeys([*ends, *(name for name, _, _ in alike)]))[:NEAR]
     return f"; did you mean {' or '.join(near)}?" if near else ""
-
-
-def _reasons(step: str) -> Mapping[str, str]:
-    """The words of the reasons of a step."""
-    if step not in STEPS and step not in HIDDEN:
-        return {"unreadable": "the content cannot be read"}
-    words: Mapping[str, str] = getattr(importlib.import_module(spec_of(step).run.partition(":")[0]), "REASONS", {})
-    return words

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Format = Literal["json", "json-lines", "github", "markdown", "junit", "sarif", "html"]
+"""What a report may be printed as."""
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -12,7 +15,7 @@ class Manner:
     check: bool
     listing: Literal["kept", "dropped"] | None
     null: bool
-    json: bool
+    format: Format | None
     force: bool
     rerun: bool
     quiet: bool

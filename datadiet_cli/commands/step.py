@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datadiet_cli.commands.manner import Manner
+from datadiet_cli.commands.printing import deliver, printed
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.evaluate import PIPELINE, TRAINED, Evaluate
 from datadiet_cli.config.load import load_pipeline, load_step
@@ -15,7 +16,9 @@ from datadiet_cli.config.prune_model import PruneModel
 from datadiet_cli.config.registry import spec_of
 from datadiet_cli.errors import ConfigError, ExitCode
 from datadiet_cli.pipeline import Result, execute
-from datadiet_cli.report.build import to_json, verdict_rows
+from datadiet_cli.report.build import report_path
+from datadiet_cli.report.frame import verdict_frame
+from datadiet_cli.report.streaming import each_verdict
 from datadiet_cli.report.terminal import printable, progress_bars, say, summary, verdict_line
 from datadiet_cli.request import Request
 
@@ -179,16 +182,23 @@ def carry_out(request: Request, manner: Manner) -> int:
     Raises:
         DatadietError: as `execute`.
     """
-    if manner.json and manner.listing:
-        raise ConfigError("--json and --list both print to stdout; choose one")
+    if manner.format and manner.listing:
+        raise ConfigError(f"--format {manner.format} and --list both print to stdout; choose one")
     with progress_bars(quiet=manner.quiet) as progress:
         result = execute(request, progress)
     _tell_people(result, request, manner)
-    if manner.json:
-        sys.stdout.buffer.write(to_json(result.report(), request.output))
+    if manner.format:
+        document, report = result.report(), _beside(request)
+        told = printed(manner.format, document, report, lambda: verdict_frame(document, report), result.page)
+        deliver(told, manner.format, request.environment)
     elif manner.listing:
         _print_ids(result, manner)
     return result.exit_code
+
+
+def _beside(request: Request) -> str | None:
+    """The report beside which very many verdicts are, if it was read again."""
+    return None if request.output is None else report_path(request.output)
 
 
 def _tell_people(result: Result, request: Request, manner: Manner) -> None:
@@ -198,11 +208,11 @@ def _tell_people(result: Result, request: Request, manner: Manner) -> None:
         say(f"{printable(str(request.output))}: up to date (--rerun to compute and write it again)")
         return
     if manner.verbose:
-        for row in verdict_rows(result.report(), request.output):
+        for row in each_verdict(result.report(), _beside(request)):
             say(verdict_line(row))
     say(summary(result.report()))
     if result.exit_code == ExitCode.UNREADABLE and not manner.verbose:
-        found = [row for row in verdict_rows(result.report(), request.output) if row["reason"] == "unreadable"]
+        found = [row for row in each_verdict(result.report(), _beside(request)) if row["reason"] == "unreadable"]
         # Of what several steps say of a sample, the last holds.
         rows = list({row["id"]: row for row in found}.values())
         for row in rows[:NAMED]:

@@ -163,6 +163,7 @@ class Common(Settings):
     baseline: str | None = Field(
         None, description="File of accepted findings, as `datadiet baseline` writes it: they are left alone."
     )
+    html: bool = Field(True, description="Write OUTPUT.report.html too: the report as a page for people.")
     cache: bool = Field(True, description="Remember what each step decided, for the next run on the same input.")
 
     def reads(self) -> list[str]:

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from datadiet_cli.errors import OutputError
@@ -158,13 +158,18 @@ class Stage:
         _sync_directory(self._parent)
 
 
-def write_atomically(path: str, content: bytes) -> None:
-    """Write a file under a temporary name, sync it, and rename it into place, replacing what was there."""
+def write_atomically(path: str, content: bytes | Iterable[bytes]) -> None:
+    """Write a file under a temporary name, sync it, and rename it into place, replacing what was there.
+
+    Args:
+        path: the file.
+        content: all of it, or piece by piece.
+    """
     parent = _parent(path)
     temporary = os.path.join(parent, f"{_hidden(os.path.basename(path))}{secrets.token_hex(6)}.partial")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,6 +1,8 @@
 """How well scores rank samples of a class above the others: areas under curves, and the curves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,11 @@ Bools = NDArray[np.bool_]
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
 POINTS = 200
+DRAWN = 51
+"""Points of a mean curve that is drawn."""
+MANY = 1000
+"""Of more classes than this no mean curve is worked out: each costs another sort of all scores."""
+_DIGITS = 4
 _CELLS = 1 << 22
 
 
@@ -131,3 +138,80 @@ def thinned(curve: Curve, points: int = POINTS) -> Curve:
             kept.append(best[1])
     at = np.array([*kept, m - 1])
     return Curve(x[at], y[at], curve.thresholds[at])
+
+
+def drawn(labels: Ints, probabilities: Sequence[Scores], classes: Sequence[str]) -> dict[str, Any] | None:
+    """The mean ROC curve of one or several models as the report has it.
+
+    Args:
+        labels: (n,) int64 in [0, K).
+        probabilities: of each model, (n, K).
+        classes: K names; with two the curve is that of the last, the positive one, else the macro average.
+
+    Returns:
+        JSON values: ``fpr`` and ``tpr``, at most `DRAWN` shares each, and in words what the curve is ``of``. None where
+        no area is defined, and for more than `MANY` classes.
+    """
+    binary = len(classes) == 2
+    curve = mean_curve(labels, probabilities, [1] if binary else range(len(classes))) if len(classes) <= MANY else None
+    if curve is None:
+        return None
+    few = thinned(curve, DRAWN)
+    return {
+        "fpr": np.round(few.false_positives, _DIGITS).tolist(),
+        "tpr": np.round(few.true_positives, _DIGITS).tolist(),
+        "of": f"class {classes[1]}" if binary else "macro average, one class against the rest",
+    }
+
+
+def mean_curve(labels: Ints, probabilities: Sequence[Scores], chosen: Sequence[int]) -> Curve | None:
+    """The vertical average of the ROC curves of classes and models (Fawcett, "An introduction to ROC analysis", 2006).
+
+    At each share of false positives it is the mean of what the curves have there, by straight lines from point to
+    point; so its area is the mean of their areas. Every curve is a sum of steps and of changes of slope, and so is the
+    mean: they are sorted once, whatever the number of curves.
+
+    Args:
+        labels: (n,) int64.
+        probabilities: of each model, (n, K) scores, not NaN.
+        chosen: classes; those that no samples have, or all, have no curve.
+
+    Returns:
+        The thresholds, of which a mean has none, are NaN; None where there is no curve at all.
+    """
+    count = np.bincount(labels, minlength=max(chosen, default=0) + 1)
+    there = [k for k in chosen if 0 < count[k] < len(labels)]
+    if not there:
+        return None
+    members = [np.flatnonzero(labels == k) for k in there]
+    parts = [_bends(said[:, k], own) for said in probabilities for k, own in zip(there, members, strict=True)]
+    place, step, bend = (np.concatenate(column) for column in zip(*parts, strict=True))
+    x, where = np.unique(place, return_inverse=True)
+    rise = np.bincount(where, weights=step) / len(parts)
+    slope = np.cumsum(np.bincount(where, weights=bend)) / len(parts)
+    after = np.cumsum(rise + np.append(0.0, slope[:-1] * np.diff(x)))
+    # Before and after each step. The last digits of long sums must not lead out of the square, nor down.
+    y = np.maximum.accumulate(np.clip(np.column_stack([after - rise, after]).ravel(), 0.0, 1.0))
+    y[-1] = 1.0
+    return Curve(np.repeat(x, 2), y, np.full(2 * len(x), np.nan))
+
+
+def _bends(score: Scores, members: Ints) -> tuple[Floats, Floats, Floats]:
+    """The ROC curve of one class as places, how far it steps up there, and how its slope changes."""
+    every = np.sort(score)
+    lowered: Floats = np.sort(-score[members].astype(np.float64))
+    n, k = len(every), len(lowered)
+    value, first = np.unique(lowered, return_index=True)
+    upto = np.append(first[1:], k)
+    # Others above each score, and those at it too; between scores of the class the curve runs level.
+    above = n - np.searchsorted(every, -value, "right") - first
+    at = n - np.searchsorted(every, -value, "left") - upto
+    start, end, gain = above / (n - k), at / (n - k), (upto - first) / k
+    level = start == end
+    slope = np.divide(gain, end - start, out=np.zeros(len(gain)), where=~level)
+    corners = np.array([0.0, 1.0])
+    return (
+        np.concatenate([corners, start, end]),
+        np.concatenate([np.zeros(2), np.where(level, gain, 0.0), np.zeros(len(end))]),
+        np.concatenate([np.zeros(2), slope, -slope]),
+    )

@@ -16,6 +16,8 @@ Bools = NDArray[np.bool_]
 
 ALIKE = 0.1
 """Share of neighbours that may have the same label as an isolated row: one may be wrong as well."""
+DOUBTFUL = 0.5
+"""Probability that a label is right below which it may be wrong, by Bayes' rule."""
 JUDGED_FROM = 5
 """A class with fewer rows is left alone: of a class of one a model knows nothing once that one is held out."""
 
@@ -176,9 +178,9 @@ def find_mislabelled(
 
 def _thresholds(score: Wide, open_: Bools, judged: _Judged, label: Ints, fit: Bools | None) -> Wide:
     """The score below which a label is wrong; 0 where it cannot be. With `fit`, as many as Bayes' rule has there."""
-    doubtful = open_ & (judged.right < 0.5) & (judged.class_ != label)
+    doubtful = open_ & (judged.right < DOUBTFUL) & (judged.class_ != label)
     if fit is None:
-        threshold = np.where(doubtful, 0.5, 0.0)
+        threshold = np.where(doubtful, DOUBTFUL, 0.0)
     else:
         threshold = np.where(open_, _cut(score[open_ & fit], int((doubtful & fit).sum())), 0.0)
     threshold[_best_of_class(score, label)] = 0

@@ -8,18 +8,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli import __version__
+from datadiet_cli import __version__, changesfile, digestfile
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
-from datadiet_cli.report import comparisons
+from datadiet_cli.report import comparisons, streaming
+from datadiet_cli.report.streaming import each_verdict, json_chunks
 from datadiet_cli.report.verdicts import Rows, StepResult, names_of
 from datadiet_cli.transformfile import transform_files
 
@@ -38,6 +40,7 @@ ARTEFACTS = (
     ".sensitivity.csv",
 )
 """Ends of the names of files and folders that steps may want beside OUTPUT."""
+NO_RECORD: Mapping[str, Any] = MappingProxyType({})
 PACKAGES = ("imagehash", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy", "soundfile", "torch")
 
 
@@ -92,13 +95,16 @@ class Report:
     made: Mapping[str, int] = field(default_factory=dict)
     """Of OUTPUT where it is no dataset: its ``bytes``."""
 
-    def document(self, *, exit_code: int, fingerprint: str | None, run: Mapping[str, Any]) -> dict[str, Any]:
+    def document(
+        self, *, exit_code: int, fingerprint: str | None, run: Mapping[str, Any], record: Mapping[str, Any] = NO_RECORD
+    ) -> dict[str, Any]:
         """The report as JSON values, with all verdicts inline.
 
         Args:
             exit_code: of the process.
             fingerprint: of OUTPUT as published, None if nothing was.
             run: what differs between two equal runs: times.
+            record: ``digests`` of all files, and ``changes``, if something was published.
         """
         source = self.before.source
         return {
@@ -136,6 +142,8 @@ class Report:
                 for column in result.outcome.columns
             ],
             "artefacts": sorted([*self.artefacts, *self.folders]),
+            "digests": record.get("digests"),
+            "changes": record.get("changes"),
             "environment": environment(),
             "run": {
                 **run,
@@ -220,32 +228,17 @@ def _step(result: StepResult) -> dict[str, Any]:
 
 def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[str, Any]]:
     """All verdicts of a document as JSON objects, from wherever they are: it may name a file beside OUTPUT's report."""
-    rows = document["verdicts"]
-    if isinstance(rows, Rows):
-        return rows.listed()
-    if document["verdicts_file"] is not None and output is not None:
-        import polars as pl
-
-        stored = pl.read_parquet(_sidecar_path(output)).to_dicts()
-        return [{**row, "evidence": row["evidence"] and json.loads(row["evidence"])} for row in stored]
-    return list(rows)
+    return list(each_verdict(document, None if output is None else report_path(output)))
 
 
 def pair_rows(document: Mapping[str, Any], report: str) -> list[list[Any]]:
     """The compared pairs of a document, from wherever they are: it may name a file beside the report."""
-    block = document["comparisons"]
-    if block["file"] is None:
-        return list(block["pairs"])
-    return comparisons.from_parquet(os.path.join(os.path.dirname(report), os.path.basename(block["file"])))
+    return [list(pair) for pair in streaming.pair_rows(document, report)]
 
 
 def to_json(document: Mapping[str, Any], output: str | None) -> bytes:
-    """The document with all verdicts inline. ASCII only, so that names that are not UTF-8 survive as escapes."""
-    whole = {**document, "verdicts": verdict_rows(document, output), "verdicts_file": None}
-    if output is not None and document["comparisons"] is not None:
-        pairs = pair_rows(document, report_path(output))
-        whole["comparisons"] = {**document["comparisons"], "pairs": pairs, "file": None}
-    return json.dumps(whole, indent=2, ensure_ascii=True).encode("ascii") + b"\n"
+    """The document with all verdicts inline, at once; `streaming.json_chunks` gives it bit by bit."""
+    return b"".join(json_chunks(document, None if output is None else report_path(output)))
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:
@@ -280,9 +273,20 @@ def artefacts_of(output: str) -> list[str]:
         return []
 
 
+def _records_of(output: str) -> list[str]:
+    """The ends of the names of the files that the report of OUTPUT has its digests and changes in."""
+    endings = {"digests": digestfile.ENDING, "changes": changesfile.ENDING}
+    try:
+        with open(report_path(output), "rb") as file:
+            document = json.load(file)
+        return [ending for key, ending in endings.items() if (document.get(key) or {}).get("file") is not None]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
 def forget_report(output: str) -> None:
     """Remove the report of an OUTPUT that is about to be replaced."""
-    beside = [output.rstrip("/") + ending for ending in artefacts_of(output)]
+    beside = [output.rstrip("/") + ending for ending in (*artefacts_of(output), *_records_of(output))]
     for path in (report_path(output), _sidecar_path(output), _compared_path(output), *beside):
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)

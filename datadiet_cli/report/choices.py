@@ -28,6 +28,11 @@ def chosen(metrics: Mapping[str, Any]) -> str:
 
 def trials(metrics: Mapping[str, Any]) -> list[str]:
     """The best of a tournament and random, the search for the fewest, and the groups if any is much changed."""
+    return candidates(metrics) + changed_classes(metrics)
+
+
+def candidates(metrics: Mapping[str, Any]) -> list[str]:
+    """The best of a tournament and random, and the search for the fewest."""
     if "shard" in metrics:
         return []
     tried = metrics.get("tournament", ())
@@ -35,7 +40,21 @@ def trials(metrics: Mapping[str, Any]) -> list[str]:
     if len(tried) > SHOWN:
         lines.append(f"and {len(tried) - SHOWN} more candidates, in the report")
     searched = [f"{row['part']:<8} {row['share']:4.0%} kept: {row['words']}" for row in metrics.get("search", ())]
-    return lines + searched + _classes(metrics["groups"])
+    return lines + searched
+
+
+def changed_classes(metrics: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """Bars of the classes where their shares have changed by more than a tenth."""
+    if "shard" in metrics:
+        return []
+    groups = {name: row for name, row in metrics["groups"].items() if row["before"]}
+    before = sum(row["before"] for row in groups.values())
+    after = sum(row["after"] for row in groups.values())
+    if not after or all(
+        abs(row["after"] / after - row["before"] / before) < 0.1 * row["before"] / before for row in groups.values()
+    ):
+        return []
+    return class_bars({"groups": groups}, width)
 
 
 def dynamic(metrics: Mapping[str, Any]) -> list[str]:
@@ -81,15 +100,3 @@ def _candidate(row: Mapping[str, Any]) -> str:
         score, ahead = "", f"{ahead}, out in round {row['rung']}"
     mark = "*" if row["picked"] else " "
     return f"{mark} {row['candidate']:<22} {score:>7} {ahead}".rstrip()
-
-
-def _classes(groups: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Bars of the classes where their shares have changed by more than a tenth."""
-    groups = {name: row for name, row in groups.items() if row["before"]}
-    before = sum(row["before"] for row in groups.values())
-    after = sum(row["after"] for row in groups.values())
-    if not after or all(
-        abs(row["after"] / after - row["before"] / before) < 0.1 * row["before"] / before for row in groups.values()
-    ):
-        return []
-    return class_bars({"groups": groups})

@@ -45,11 +45,31 @@ def table(
     Returns:
         lines without line ends, at most `LABEL` and 4 times `WIDTH` wide.
     """
-    lines = [_line(*row) for row in rows(block, seconds, inference, latency)]
-    for said in against_controls(block):
-        folded = wrap(said.replace(" %", _HARD + "%"), LABEL + 4 * WIDTH, subsequent_indent="  ", break_long_words=False)
+    lines = aligned(rows(block, seconds, inference, latency))
+    for told in against_controls(block):
+        said = told.replace(" %", _HARD + "%")
+        folded = wrap(said, LABEL + 4 * WIDTH, subsequent_indent="  ", break_long_words=False)
         lines.extend(line.replace(_HARD, " ") for line in folded)
     return lines
+
+
+def aligned(found: Sequence[Row], width: int | None = None) -> list[str]:
+    """Rows as lines of columns.
+
+    Args:
+        found: what `rows` gives.
+        width: columns there are; arms that find no room beside the others stand below. None where there is no limit.
+    """
+    arms, label, cell = len(found[0][1]), LABEL, WIDTH
+    if width is not None:
+        label = min(LABEL, max(len(name) for name, _ in found))
+        cell = min(WIDTH, max(len(one) for _, cells in found for one in cells) + 2)
+    beside = arms if width is None else max(1, (width - label) // cell)
+    return [
+        (f"{name:<{label}}" + "".join(f"{one:>{cell}}" for one in cells[at : at + beside])).rstrip()
+        for at in range(0, arms, beside)
+        for name, cells in found
+    ]
 
 
 def rows(
@@ -82,10 +102,6 @@ def against_controls(block: Mapping[str, Any]) -> list[str]:
 
 def _names(arms: Mapping[str, Any]) -> list[str]:
     return [name for name in _ORDER if name in arms]
-
-
-def _line(label: str, cells: list[str]) -> str:
-    return (f"{label:<{LABEL}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells)).rstrip()
 
 
 def _figure(found: Mapping[str, Any] | None, write: Callable[[float], str]) -> str:

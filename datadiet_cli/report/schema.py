@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from datadiet_cli import digestfile
 from datadiet_cli.config.pipeline import RATES
 from datadiet_cli.outcome import FIGURES, Action
 from datadiet_cli.report.build import REPORT_VERSION
@@ -77,6 +78,32 @@ _COMPARISONS = _object(
         "file": {**_OPTIONAL_TEXT, "description": "a Parquet file beside the report that holds very many pairs"},
         "columns": {"const": list(COLUMNS)},
         "pairs": {"type": "array", "items": {"type": "array", "minItems": len(COLUMNS), "maxItems": len(COLUMNS)}},
+    }
+)
+
+_DIGEST = _object(
+    {
+        "path": {**_TEXT, "description": "relative to INPUT or OUTPUT; . for a table; or the end of a name"},
+        "bytes": _COUNT,
+        "digest": {**_OPTIONAL_TEXT, "description": "32 hexadecimal digits; null for what could not be read"},
+        "where": {"enum": [digestfile.INPUT, digestfile.OUTPUT, digestfile.BOTH, digestfile.BESIDE]},
+    }
+)
+_CHECK = {**_OPTIONAL_TEXT, "description": "the digest of that file"}
+_DIGESTS = _object(
+    {
+        "algorithm": {"const": digestfile.ALGORITHM},
+        "count": _COUNT,
+        "file": {**_OPTIONAL_TEXT, "description": "a Parquet file beside the report that holds very many"},
+        "check": _CHECK,
+        "files": {"type": "array", "items": _DIGEST},
+    }
+)
+_CHANGES = _object(
+    {
+        "count": {**_COUNT, "description": "cells, labels, samples and columns"},
+        "file": {**_OPTIONAL_TEXT, "description": "a JSON file beside the report; null if they are too many"},
+        "check": _CHECK,
     }
 )
 
@@ -177,6 +204,14 @@ REPORT_SCHEMA: dict[str, Any] = {
                 "type": "array",
                 "items": _TEXT,
                 "description": "ends of the names of further files that stand beside the output",
+            },
+            "digests": {
+                "anyOf": [{"type": "null"}, _DIGESTS],
+                "description": "what every file of INPUT and OUTPUT held; null if nothing was published",
+            },
+            "changes": {
+                "anyOf": [{"type": "null"}, _CHANGES],
+                "description": "what steps changed besides dropping samples; null for nothing",
             },
             "environment": {"type": "object", "description": "versions"},
             "run": {"type": "object", "description": "times, and whatever else may differ between equal runs"},

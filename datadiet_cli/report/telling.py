@@ -6,8 +6,9 @@ from typing import Any
 
 from datadiet_cli.report import pruning
 from datadiet_cli.report.bars import class_bars
-from datadiet_cli.report.choices import chosen, dynamic, trials
-from datadiet_cli.report.comparison import table
+from datadiet_cli.report.choices import candidates, changed_classes, chosen, dynamic, trials
+from datadiet_cli.report.comparison import against_controls, aligned, rows, table
+from datadiet_cli.report.screen import Kind
 
 NAMED = 12
 """Columns that are named."""
@@ -51,24 +52,58 @@ def details(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
         step: of the report.
         timings: of the step, from the report's block `run`.
     """
+    return [line for _, lines in blocks(step, timings) for line in lines]
+
+
+def blocks(
+    step: Mapping[str, Any], timings: Mapping[str, Any], width: int | None = None
+) -> list[tuple[Kind, list[str]]]:
+    """Further lines, with those that belong together in a block.
+
+    Args:
+        step: of the report.
+        timings: of the step, from the report's block `run`.
+        width: columns that bars and tables may fill; words are then left to be folded. None for the usual widths.
+
+    Returns:
+        what each block is, and its lines.
+    """
+    found: list[tuple[Kind, list[str]]] = []
     if step["name"] == "balance":
-        return class_bars(step["metrics"])
+        found.append(("bars", class_bars(step["metrics"], width)))
+    elif step["name"] == "select-samples":
+        found += [("candidates", candidates(step["metrics"])), ("bars", changed_classes(step["metrics"], width))]
+    else:
+        found.append(("words", remarks(step)))
+    for protocol, block in step["metrics"].get("protocols", {}).items():
+        said = f"{PROTOCOLS.get(protocol, '')}{verdict_words(block)}"
+        trained, asked = (timings.get(name, {}).get(protocol) for name in ("training", "inference"))
+        measured = (block, trained, asked, timings.get("latency"))
+        if width is None:
+            found += [("words", _wrapped(said)), ("table", table(*measured))]
+        else:
+            found += [("words", [said]), ("table", aligned(rows(*measured), width)), ("words", against_controls(block))]
+    return [*found, ("words", timed(step, timings))]
+
+
+def _wrapped(said: str) -> list[str]:
+    # The blank before a percent sign is none to break a line at.
+    lines = wrap(said.replace(" %", "\N{NO-BREAK SPACE}%"), WIDTH, break_long_words=False)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
+
+
+def remarks(step: Mapping[str, Any]) -> list[str]:
+    """What a step tried or aimed at."""
     if step["name"] == "select-samples":
         return trials(step["metrics"])
     if step["name"] == "train":
         return dynamic(step["metrics"])
-    if step["name"] not in ("evaluate", "prune-model"):
-        return []
-    lines = pruning.details(step["metrics"]) if step["name"] == "prune-model" else []
-    for protocol, block in step["metrics"]["protocols"].items():
-        # The blank before a percent sign is none to break a line at.
-        said = f"{PROTOCOLS.get(protocol, '')}{_verdict(block)}".replace(" %", "\N{NO-BREAK SPACE}%")
-        lines += [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(said, WIDTH, break_long_words=False)]
-        trained, asked = (timings.get(name, {}).get(protocol) for name in ("training", "inference"))
-        lines += table(block, trained, asked, timings.get("latency"))
-    if step["name"] == "prune-model":
-        lines += pruning.timing(timings.get("latency", {}))
-    return lines
+    return pruning.details(step["metrics"]) if step["name"] == "prune-model" else []
+
+
+def timed(step: Mapping[str, Any], timings: Mapping[str, Any]) -> list[str]:
+    """How much faster a model has become."""
+    return pruning.timing(timings.get("latency", {})) if step["name"] == "prune-model" else []
 
 
 def _judged_by(metrics: Mapping[str, Any]) -> str:
@@ -79,7 +114,7 @@ def _judged_by(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['model']}, trained with {seeds} seeds each, {tested}"
 
 
-def _verdict(block: Mapping[str, Any]) -> str:
+def verdict_words(block: Mapping[str, Any]) -> str:
     """The verdict in words, and how small a loss the test could have ruled out."""
     words, finest = str(block["words"]), block["verdict"]["resolution"]
     if "at best" in words:

@@ -1,13 +1,23 @@
 """What people see on stderr: progress bars and a short summary. Names are text, never markup, never control codes."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from datadiet_cli.report.telling import details, headline
+from datadiet_cli.report.screen import Line, Screen, fold
+from datadiet_cli.report.telling import blocks, headline
 
 SKIPPED_SHOWN = 5
+ESCAPE = "\x1b"
+_COLUMN = 10
+"""Letters of the words that lines begin with, at least."""
+_WITHIN = "    "
+"""What stands before the details of a step."""
+
+Announce = Callable[[str, int], Callable[[int], None]]
+"""Told a label and how much there is to do, it gives a function that is told how much of it was done."""
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
@@ -19,74 +29,105 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
 
 
 @contextmanager
-def progress_bars(*, quiet: bool) -> Iterator[Callable[[str, int], Callable[[int], None]]]:
-    """Give a function that announces work; bars are shown only when stderr is a terminal."""
-    if quiet or not sys.stderr.isatty():
+def progress_bars(*, quiet: bool) -> Iterator[Announce]:
+    """Give a function that announces work; bars are shown only when stderr is a terminal that can move its cursor."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _label, _total: lambda _done: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from datadiet_cli.report.progress import bars
 
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-
-        def announce(label: str, total: int) -> Callable[[int], None]:
-            task = bars.add_task(label, total=total or None)
-            return lambda done: bars.update(task, advance=done)
-
+    with bars() as announce:
         yield announce
 
 
+def placed(announce: Announce, number: int, count: int, name: str) -> Announce:
+    """Announce work of a step with its place in the pipeline, such as `2/5 denoise: reading texts`."""
+    return lambda label, total: announce(f"{number}/{count} {name}: {label}", total)
+
+
 def say(text: str) -> None:
-    """Print lines for people on stderr."""
+    """Print lines for people on stderr; on a terminal, what is longer than a row goes on below, further in."""
+    if sys.stderr.isatty():
+        width = Screen.of(sys.stderr, os.environ).width or 0
+        text = "\n".join(row for line in text.split("\n") for row in _folded(line, width))
     print(text, file=sys.stderr)  # noqa: T201 - the one place that does
 
 
+def _folded(line: str, width: int) -> list[str]:
+    if ESCAPE in line:
+        return [line]
+    within = len(line) - len(line.lstrip(" ")) + 4
+    first, *more = fold(line, width)
+    return [first, *(" " * within + row for row in fold(" ".join(more), width - within) if row)]
+
+
 def summary(document: Mapping[str, Any]) -> str:
-    """One screen about a run: what went in, what each step took, what came out, and every gate."""
+    """One screen about a run: what went in, what each step took, what came out, and every gate.
+
+    Where stderr is a terminal, it is as wide and as high as that, in colour if the environment lets it.
+    """
+    screen = Screen.of(sys.stderr, os.environ)
+    return screen.show(_lines(document, screen.width))
+
+
+def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
+    """The summary of a report.
+
+    Args:
+        document: the report.
+        width: of the terminal, None if it is none.
+    """
     before, after, figures = document["input"], document["output"], document["figures"]
-    lines = [f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}"]
+    yield Line("", f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}")
     told = [(i, step) for i, step in enumerate(document["steps"]) if step["name"] != "open" or step["verdicts"]]
-    width = max([10, *(len(step["name"]) for _, step in told)])
+    column = max([_COLUMN, *(len(step["name"]) for _, step in told)])
+
+    def label(word: str) -> str:
+        # Scripts may read what is piped: there, these stand where they always stood.
+        return f"  {word:<{_COLUMN if width is None else column}} "
+
     for number, step in told:
-        lines.append(f"  {step['name']:<{width}} {_step(number, step, document)}")
+        yield Line(f"  {step['name']:<{column}} ", _step(number, step, document), "step")
         timings = document["run"]["steps"][number].get("timings", {})
-        lines.extend(f"    {printable(line)}" for line in details(step, timings))
-        lost = step["metrics"].get("against_unreadable")
-        if lost:
-            lines.append(f"  {'note':<10} {_plural(lost, 'sample')} of other datasets could not be read and compared")
-        lines.extend(f"  {'note':<10} {printable(note)}" for note in step["metrics"].get("notes", ()))
-        idle = step["metrics"].get("without_effect")
-        if idle:
-            verb = "has" if len(idle["settings"]) == 1 else "have"
-            lines.append(f"  {'note':<10} {', '.join(idle['settings'])} {verb} no effect on method {idle['method']}")
+        for kind, lines in blocks(step, timings, None if width is None else width - len(_WITHIN)):
+            yield from (Line(_WITHIN, printable(line), kind=kind) for line in lines)
+        yield from (Line(label("note"), note, "note") for note in _notes(step["metrics"]))
     if after["what"] == "dataset":
-        lines.extend(_removed(before, after, figures))
+        yield from (Line(label(word), said) for word, said in _removed(before, after, figures))
     if figures["unreadable"]:
-        lines.append(f"  {'unreadable':<10} {_plural(figures['unreadable'], 'sample')}, named in the report")
+        yield Line(label("unreadable"), f"{_plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
-        lines.append(f"  {'skipped':<10} {_skipped(before['skipped'])}")
+        yield Line(label("skipped"), _skipped(before["skipped"]))
     for gate in document["gates"]:
         word = "passed" if gate["passed"] else "FAILED"
         value = f"{gate['value']:.2%}" if gate["limit"].endswith("%") else f"{gate['value']:,}"
-        lines.append(f"  {'gate':<10} {gate['name']} {gate['limit']}: {word} with {value}")
-    lines.append(_ending(document))
-    return "\n".join(lines)
+        said = f"{gate['name']} {gate['limit']}: {word} with {value}"
+        yield Line(label("gate"), said, "good" if gate["passed"] else "bad", whole=True)
+    failed = not all(gate["passed"] for gate in document["gates"])
+    yield Line("", _ending(document), "bad" if failed else "", whole=True)
 
 
-def _removed(before: Mapping[str, Any], after: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
+def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be known about a step besides what it did."""
+    lost = metrics.get("against_unreadable")
+    if lost:
+        yield f"{_plural(lost, 'sample')} of other datasets could not be read and compared"
+    yield from map(printable, metrics.get("notes", ()))
+    idle = metrics.get("without_effect")
+    if idle:
+        verb = "has" if len(idle["settings"]) == 1 else "have"
+        yield f"{', '.join(idle['settings'])} {verb} no effect on method {idle['method']}"
+
+
+def _removed(
+    before: Mapping[str, Any], after: Mapping[str, Any], figures: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     removed = figures["removed"]
     share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
     size = f", {_difference(before['bytes'], after['bytes'])}"
+    yield "removed", f"{removed:,}{share}" + ("" if figures["added"] else size)
     if figures["added"]:
-        return [f"  {'removed':<10} {removed:,}{share}", f"  {'added':<10} {figures['added']:,}{size}"]
-    return [f"  {'removed':<10} {removed:,}{share}{size}"]
+        yield "added", f"{figures['added']:,}{size}"
 
 
 def _difference(before: int, after: int) -> str:
@@ -100,16 +141,24 @@ def _ending(document: Mapping[str, Any]) -> str:
     path = "" if after["path"] is None else printable(after["path"].rstrip("/"))
     if after["what"] == "report":
         failed = "" if all(gate["passed"] for gate in document["gates"]) else "a gate failed; "
-        return f"{failed}report in {path}" if path else f"{failed}no report was written; name one: REPORT.json"
+        said = f"report in {_both(path, document)}" if path else "no report was written; name one: REPORT.json"
+        return f"{failed}{said}"
     if not all(gate["passed"] for gate in document["gates"]):
         return f"a gate failed; nothing was written ({count} would remain)"
     if after["what"] == "model" and not document["published"]:
         return "nothing was written"
     if document["published"]:
-        if after["what"] == "model":
-            return f"{path}: the model; report in {path}.report.json"
-        return f"{path}: {count}, {size_in_words(after['bytes'])}; report in {path}.report.json"
+        what = "the model" if after["what"] == "model" else f"{count}, {size_in_words(after['bytes'])}"
+        return f"{path}: {what}; report in {_both(f'{path}.report.json', document)}"
     return f"nothing was written; {count} would remain"
+
+
+def _both(report: str, document: Mapping[str, Any]) -> str:
+    """The report, and its page, which is what people open."""
+    if not document["settings"]["html"]:
+        return report
+    stem = report.removesuffix(".json")
+    return f"{stem}.html and .json" if stem != report else f"{report}.html and {report}"
 
 
 def _step(number: int, step: Mapping[str, Any], document: Mapping[str, Any]) -> str:

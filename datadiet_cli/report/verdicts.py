@@ -1,7 +1,7 @@
 """Steps with what came of them, and their verdicts as rows: for JSON as lists, for Parquet as a frame."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.wording import text_column
-from datadiet_cli.outcome import FOREIGN, Outcome
+from datadiet_cli.outcome import FOREIGN, Outcome, Verdicts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +28,8 @@ VERDICT_COLUMNS = (
     "detail",
     "evidence",
 )
+SLICE = 16_384
+"""Verdicts that are in hand at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,60 +56,110 @@ class StepResult:
 
 
 class Rows:
-    """Verdicts of all steps as rows, made when asked for."""
+    """Verdicts of all steps as rows, made when asked for, slice by slice."""
 
     def __init__(self, after: Dataset, results: Sequence[StepResult]) -> None:
         # The last source knows every sample there ever was, those that were made among them.
         self._dataset, self._results = after, results
 
-    def columns(self) -> dict[str, list[Any]]:
-        """The table of verdicts, a list each column."""
-        table: dict[str, list[Any]] = {name: [] for name in VERDICT_COLUMNS}
+    def __len__(self) -> int:
+        return sum(len(result.outcome.verdicts) for result in self._results)
+
+    def slices(self) -> Iterator[dict[str, list[Any]]]:
+        """The table of verdicts in parts of at most `SLICE` rows: a list each column."""
         for number, result in enumerate(self._results):
-            verdicts = result.outcome.verdicts
-            table["step"] += [result.name] * len(verdicts)
-            table["step_number"] += [number] * len(verdicts)
-            table["id"] += self._dataset.source.ids(verdicts.sample)
-            table["action"] += map(str, verdicts.action)
-            table["reason"] += verdicts.reason.tolist()
-            table["score"] += _numbers(verdicts.score)
-            table["threshold"] += _numbers(verdicts.threshold)
-            table["witness"] += names_of(self._dataset, result.outcome, verdicts.witness)
-            table["detail"] += verdicts.detail.tolist()
-            table["evidence"] += verdicts.evidence.tolist()
-        return table
+            for part, ids, witnesses in self._parts(result):
+                yield {
+                    "step": [result.name] * len(part),
+                    "step_number": [number] * len(part),
+                    "id": ids,
+                    "action": [str(action) for action in part.action],
+                    "reason": part.reason.tolist(),
+                    "score": _numbers(part.score),
+                    "threshold": _numbers(part.threshold),
+                    "witness": witnesses,
+                    "detail": part.detail.tolist(),
+                    "evidence": part.evidence.tolist(),
+                }
 
     def frame(self) -> "pl.DataFrame":
         """The table of verdicts for a Parquet file."""
         import polars as pl
 
-        parts = []
+        parts = [self._empty()]
         for number, result in enumerate(self._results):
-            verdicts = result.outcome.verdicts
-            columns = [
-                text_column("id", self._dataset.source.ids(verdicts.sample)),
-                pl.Series("action", verdicts.action.tolist(), dtype=pl.String),
-                pl.Series("reason", verdicts.reason.tolist(), dtype=pl.String),
-                pl.Series("score", verdicts.score).fill_nan(None),
-                pl.Series("threshold", verdicts.threshold).fill_nan(None),
-                text_column("witness", names_of(self._dataset, result.outcome, verdicts.witness)),
-                pl.Series("detail", verdicts.detail.tolist(), dtype=pl.String),
-                text_column("evidence", [e if e is None else json.dumps(e) for e in verdicts.evidence.tolist()]),
-            ]
             step = [pl.lit(result.name).alias("step"), pl.lit(number, dtype=pl.Int32).alias("step_number")]
-            parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
+            for part, ids, witnesses in self._parts(result):
+                columns = [
+                    text_column("id", ids),
+                    pl.Series("action", part.action.tolist(), dtype=pl.String),
+                    pl.Series("reason", part.reason.tolist(), dtype=pl.String),
+                    pl.Series("score", part.score).fill_nan(None),
+                    pl.Series("threshold", part.threshold).fill_nan(None),
+                    text_column("witness", witnesses),
+                    text_column("detail", part.detail.tolist()),
+                    text_column("evidence", [e if e is None else json.dumps(e) for e in part.evidence.tolist()]),
+                ]
+                parts.append(pl.DataFrame(columns).with_columns(step).select(VERDICT_COLUMNS))
         return pl.concat(parts)
 
     def parquet(self) -> bytes:
         """The verdicts as a Parquet file."""
         buffer = BytesIO()
-        self.frame().write_parquet(buffer)
+        self.frame().write_parquet(buffer, row_group_size=SLICE)
         return buffer.getvalue()
 
     def listed(self) -> list[dict[str, Any]]:
         """The verdicts as JSON objects."""
-        columns = self.columns()
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        return [
+            dict(zip(columns, row, strict=True))
+            for columns in self.slices()
+            for row in zip(*columns.values(), strict=True)
+        ]
+
+    def _parts(self, result: StepResult) -> Iterator[tuple[Verdicts, list[str], list[str | None]]]:
+        """The verdicts of a step in parts, each with the names of its samples and of their witnesses."""
+        verdicts = result.outcome.verdicts
+        # The names in a column of a table cost a reading of it.
+        most = max(1, len(verdicts)) if getattr(self._dataset.source, "id_column", None) is not None else SLICE
+        for begin in range(0, len(verdicts), most):
+            block = _between(verdicts, begin, begin + most)
+            ids = self._dataset.source.ids(block.sample)
+            witnesses = names_of(self._dataset, result.outcome, block.witness)
+            for start in range(0, len(block), SLICE):
+                end = start + SLICE
+                yield _between(block, start, end), ids[start:end], witnesses[start:end]
+
+    def _empty(self) -> "pl.DataFrame":
+        import polars as pl
+
+        types = dict.fromkeys(VERDICT_COLUMNS, pl.String())
+        return pl.DataFrame(
+            schema={**types, "step_number": pl.Int32(), "score": pl.Float64(), "threshold": pl.Float64()}
+        )
+
+
+def _between(verdicts: Verdicts, start: int, end: int) -> Verdicts:
+    """Some of the verdicts, as views."""
+    return Verdicts(**{name: getattr(verdicts, name)[start:end] for name in Verdicts.__dataclass_fields__})
+
+
+def table_rows(path: str) -> Iterator[dict[str, list[Any]]]:
+    """The rows of a Parquet file in slices: a list each column.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is none.
+    """
+    import polars as pl
+
+    try:
+        with open(path, "rb") as file:
+            table = pl.scan_parquet(file, glob=False)
+            for start in range(0, table.select(pl.len()).collect().item(), SLICE):
+                yield table.slice(start, SLICE).collect().to_dict(as_series=False)
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error)) from error
 
 
 def names_of(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> list[str | None]:

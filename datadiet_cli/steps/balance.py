@@ -25,14 +25,6 @@ from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.groups import groups_of
 from datadiet_cli.steps.safeguard import keep_classes
 
-REASONS = {
-    "undersampled": "one of too many of its class",
-    "synthetic": "a new row between two real ones",
-    "augmented": "a changed copy of a real sample",
-    "repeated": "a copy of a real sample",
-    "unreadable": "the content cannot be read",
-}
-
 MUCH = 0.3
 """Share of the training rows whose loss weighs more than the balance (half the average precision of boosted trees)."""
 

@@ -19,6 +19,7 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import InputError
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, divided, nearest, pairs_between, star_groups
 from datadiet_cli.outcome import FOREIGN, Action, Outcome, Verdicts, unique
+from datadiet_cli.reasons import REASONS
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness import find
 from datadiet_cli.steps.likeness.base import Likeness
@@ -27,15 +28,8 @@ from datadiet_cli.steps.likeness.record import Recorder, shown
 from datadiet_cli.steps.likeness.replay import replayed
 from datadiet_cli.steps.safeguard import keep_classes
 
-REASONS = {
-    "duplicate": "a copy of a sample that is kept",
-    "contamination": "a copy of a sample of another dataset, which this one is held against",
-    "leak": "a copy of a sample in an evaluation split",
-    "conflict": "a copy of a sample with another label",
-    "conflict-minority": "a copy of a sample whose label more copies carry",
-    "duplicate-in-evaluation": "a copy of another evaluation sample; evaluation data is never dropped",
-    "unreadable": "the content cannot be read",
-}
+CONTRADICTING = ("conflict", "conflict-minority")
+"""Reasons that are about two labels."""
 
 
 def run(dataset: Dataset, settings: Dedup, context: Context) -> Outcome:
@@ -91,7 +85,7 @@ def _others(dataset: Dataset, settings: Dedup, context: Context) -> tuple[Datase
 
 
 def _metrics(verdicts: Verdicts, likeness: Likeness) -> dict[str, int]:
-    found = {reason: len(unique(verdicts.sample[verdicts.reason == reason])) for reason in REASONS}
+    found = {reason: len(unique(verdicts.sample[verdicts.reason == reason])) for reason in REASONS["dedup"]}
     size = np.bincount(verdicts.witness[verdicts.reason == "duplicate"])
     groups = {"groups": int((size > 0).sum()), "largest_group": int(size.max(initial=-1)) + 1}
     return {**found, **groups, **likeness.metrics}
@@ -250,6 +244,7 @@ class _Decision:
     ) -> None:
         like, rows = self.likeness, self.rows
         said = self.recorder.words(sample, witness)
+        labels = self._both_labels(sample, witness) if reason in CONTRADICTING else None
         if words is not None:
             said = ["; ".join(part for part in pair if part) or None for pair in zip(words, said, strict=True)]
         score = np.round(1.0 - distance, 12) if like.similar else distance
@@ -262,7 +257,12 @@ class _Decision:
                 threshold=shown(like.threshold, similar=like.similar),
                 witness=rows[witness],
                 detail=said,
+                evidence=labels,
             )
         )
         if action is Action.DROP:
             self.gone[sample] = True
+
+    def _both_labels(self, sample: Ints, witness: Ints) -> list[dict[str, str]]:
+        pairs = zip(self.labels[sample].tolist(), self.labels[witness].tolist(), strict=True)
+        return [{"label": self.classes[one], "witness_label": self.classes[other]} for one, other in pairs]

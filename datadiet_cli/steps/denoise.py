@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datadiet_cli.config.denoise import Denoise
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.outcome import FIGURES, Action, Changes, Outcome, Verdicts, unique
+from datadiet_cli.outcome import Action, Changes, Outcome, Verdicts, unique
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.noise.base import Findings
 from datadiet_cli.steps.noise.brakes import braked, flagged
@@ -22,17 +22,8 @@ from datadiet_cli.steps.noise.labels import wrong_labels
 from datadiet_cli.steps.noise.material import Material
 from datadiet_cli.steps.noise.outliers import odd_samples
 from datadiet_cli.steps.noise.quality import poor_samples
+from datadiet_cli.steps.noise.scored import pictured
 from datadiet_cli.steps.safeguard import keep_classes
-
-REASONS = {
-    "unreadable": "the content cannot be read",
-    "too-empty": "too many of the row's cells are missing",
-    "impossible": "a value that cannot be",
-    "missing": "a missing cell",
-    "outlier": "unlike the other samples",
-    "wrong-label": "the label is most likely wrong",
-    **dict.fromkeys(FIGURES["poor"], "of poor quality"),
-}
 
 
 def run(dataset: Dataset, settings: Denoise, context: Context) -> Outcome:
@@ -64,7 +55,8 @@ def run(dataset: Dataset, settings: Denoise, context: Context) -> Outcome:
     findings, brakes = braked(dataset, settings, findings)
     findings = _keep_some_of_each(dataset, findings)
     changes = Changes(cells=_of_kept(findings), labels=findings.labels)
-    metrics = {**_counts(findings.verdicts), **findings.metrics, "notes": list(findings.notes)}
+    told = pictured(findings.scored, findings.verdicts)
+    metrics = {**_counts(findings.verdicts), **findings.metrics, **told, "notes": list(findings.notes)}
     return Outcome(
         findings.verdicts,
         metrics,
@@ -107,6 +99,7 @@ def _joined(parts: list[Findings]) -> Findings:
         {row: name for part in parts for row, name in part.labels.items()},
         {ending: content for part in parts for ending, content in part.artefacts.items()},
         next((part.transform for part in parts if part.transform is not None), None),
+        [one for part in parts for one in part.scored],
     )
 
 

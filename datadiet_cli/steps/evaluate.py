@@ -20,8 +20,6 @@ from datadiet_cli.steps.evaluating.models import compared_models
 from datadiet_cli.steps.evaluating.trial import STEP, trial_of
 from datadiet_cli.steps.teaching.lessons import resumable
 
-REASONS = {"unreadable": "the content cannot be read"}
-
 
 def run(dataset: Dataset, settings: Evaluate, context: Context) -> Outcome:
     """Compare.

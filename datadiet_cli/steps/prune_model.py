@@ -29,7 +29,6 @@ from datadiet_cli.transformfile import transform_files
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
 
-REASONS = {"unreadable": "the content cannot be read"}
 FOLDER = ".pruned"
 BATCHES = (1, 16)
 """Samples at a time that models are timed with."""

@@ -13,8 +13,6 @@ from datadiet_cli.steps.selecting.base import Part, Task
 from datadiet_cli.steps.selecting.tables import content_column, from_table, survey_of
 from datadiet_cli.steps.selecting.vectors import from_vectors
 
-REASONS = {"unreadable": "the content cannot be read"}
-
 
 def run(dataset: Dataset, settings: SelectFeatures, context: Context) -> Outcome:
     """Decide which columns or dimensions stay.

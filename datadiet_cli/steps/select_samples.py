@@ -33,14 +33,6 @@ from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes
 from datadiet_cli.steps.teaching.lessons import resumable
 
-REASONS = {
-    "not-selected": "a model learns less from it than from those that stay",
-    "likely-wrong": "one of the hardest, whose labels are likeliest wrong",
-    "not-drawn": "others of its like were drawn",
-    "covered": "others stand for it",
-    "unreadable": "the content cannot be read",
-}
-
 
 def run(dataset: Dataset, settings: SelectSamples, context: Context) -> Outcome:
     """Choose the training samples that stay.

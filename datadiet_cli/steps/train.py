@@ -24,7 +24,7 @@ from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, or
 from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.recording import RECORD, facts_of, write_samples
-from datadiet_cli.steps.teaching.results import measured, predicted
+from datadiet_cli.steps.teaching.results import curve_of, measured, predicted
 from datadiet_cli.transformfile import transform_files
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from datadiet_cli.nn.training import Fitted
 
 STEP = "train"
-REASONS = {"unreadable": "the content cannot be read"}
 
 
 def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
@@ -122,7 +121,11 @@ def _metrics(
     for name, rows in (("validation", division.validation), ("test", division.test)):
         if len(rows):
             said = predicted(first.model, material, rows, context)
-            found[name] = {"samples": len(rows), **measured(said, material, rows, spec.classes)}
+            found[name] = {
+                "samples": len(rows),
+                **measured(said, material, rows, spec.classes),
+                **curve_of(said, material, rows, spec.classes),
+            }
     notes = [*material.notes, *division.notes]
     if not found:
         notes.append("no split for validation or test: how good the model is, `datadiet evaluate` says")

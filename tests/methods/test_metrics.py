@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from datadiet_cli.methods.metrics import MATRIX, classification, regression
-from datadiet_cli.methods.metrics_curves import POINTS, roc_curve, thinned
+from datadiet_cli.methods.metrics_curves import DRAWN, MANY, POINTS, drawn, mean_curve, roc_curve, thinned
 
 EXACT = {"rel": 1e-12, "abs": 1e-12}
 
@@ -137,6 +137,35 @@ def test_curves_have_the_area_whole_and_thinned(seed, n, digits, share):
         assert (np.diff(one.false_positives) >= 0).all()
         assert (np.diff(one.true_positives) >= 0).all()
         assert (np.diff(one.thresholds) < 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(4, 300), classes=st.integers(2, 5), models=st.integers(1, 3),
+       digits=st.integers(0, 6))  # fmt: skip
+def test_a_mean_curve_is_the_mean_of_scikit_learn_s(seed, n, classes, models, digits):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, n)
+    labels[:2] = 0, 1
+    said = [np.round(random.random((n, classes)) + 0.3 * np.eye(classes)[labels], digits) for _ in range(models)]
+    chosen = [1] if classes == 2 else [k for k in range(classes) if (labels == k).any()]
+    curve = mean_curve(labels, said, range(classes) if classes > 2 else [1])
+    each = [sk.roc_curve(labels == k, one[:, k], drop_intermediate=False)[:2] for one in said for k in chosen]
+    assert curve.area == pytest.approx(np.mean([np.trapezoid(y, x) for x, y in each]), **EXACT)
+    place = random.random(50)
+    expected = np.mean([np.interp(place, x, y) for x, y in each], axis=0)
+    assert np.interp(place, curve.false_positives, curve.true_positives) == pytest.approx(expected, abs=1e-9)
+    few = drawn(labels, said, named(classes))
+    assert len(few["fpr"]) == len(few["tpr"]) <= DRAWN
+    assert [few["fpr"][0], few["tpr"][0], few["fpr"][-1], few["tpr"][-1]] == [0, 0, 1, 1]
+    assert (np.diff(few["fpr"]) >= 0).all()
+    assert (np.diff(few["tpr"]) >= 0).all()
+    assert np.trapezoid(few["tpr"], few["fpr"]) == pytest.approx(curve.area, abs=5e-3)
+    assert few["of"] == ("class class 1" if classes == 2 else "macro average, one class against the rest")
+
+
+@pytest.mark.parametrize(("labels", "classes"), [([0, 0, 0], 1), ([1, 1, 1], 2), ([2, 2, 2], 3), ([0, 1], MANY + 1)])
+def test_without_an_area_there_is_no_curve(labels, classes):
+    assert drawn(np.array(labels), [np.full((len(labels), classes), 1 / classes)], named(classes)) is None
 
 
 @pytest.mark.parametrize("stairs", [150, 199, 200, 201, 400])

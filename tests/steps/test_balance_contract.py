@@ -20,7 +20,8 @@ from datadiet_cli.methods.oversampling import OVER
 from datadiet_cli.methods.undersampling import CLEANING, UNDER
 from datadiet_cli.methods.weights import WEIGHTS
 from datadiet_cli.outcome import Action
-from datadiet_cli.steps.balance import REASONS, run
+from datadiet_cli.reasons import reasons_of
+from datadiet_cli.steps.balance import run
 from datadiet_cli.steps.context import Context
 
 SUFFIX = {"image": ".png", "text": ".txt", "audio": ".wav"}
@@ -172,7 +173,7 @@ def test_over_reaches_the_target_and_leaves_the_rest_as_it_is(build, tmp_path, k
     v = outcome.verdicts
     first = len(dataset.source.sizes())
     assert set(v.action) == {Action.ADD}
-    assert set(v.reason) <= {"augmented", "synthetic", "repeated"} <= REASONS.keys()
+    assert set(v.reason) <= {"augmented", "synthetic", "repeated"} <= reasons_of("balance").keys()
     assert v.sample.tolist() == list(range(first, first + 33))
     assert np.isin(v.witness, dataset.rows[dataset.training]).all(), "nothing is made of evaluation samples"
     assert [a.template for a in outcome.changes.additions] == v.witness.tolist()

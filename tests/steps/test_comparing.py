@@ -61,6 +61,8 @@ def test_figures_are_means_over_seeds(compared):
             assert curve["area"] == pytest.approx(area, abs=1e-12)
             assert np.trapezoid(curve["true_positives"], curve["false_positives"]) == pytest.approx(area, abs=1e-3)
             assert len(curve["true_positives"]) <= POINTS
+        mean = found["roc_curve"]
+        assert np.trapezoid(mean["tpr"], mean["fpr"]) == pytest.approx(found["metrics"]["roc_auc"]["mean"], abs=5e-3)
     json.dumps(block, allow_nan=False)
 
 

@@ -15,8 +15,9 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.engine import Engine
 from datadiet_cli.outcome import FOREIGN, Action
+from datadiet_cli.reasons import reasons_of
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.dedup import REASONS, run
+from datadiet_cli.steps.dedup import run
 from datadiet_cli.steps.likeness import FINDERS
 
 METHODS = [(kind, method) for kind, methods in FINDERS.items() for method in methods]
@@ -126,7 +127,7 @@ def test_every_removal_has_a_reason_a_score_and_a_kept_witness(build, kind, meth
     for action, reason, score, threshold, witness in zip(
         v.action, v.reason, v.score, v.threshold, v.witness, strict=True
     ):
-        assert reason in REASONS
+        assert reason in reasons_of("dedup")
         assert score >= threshold if method in SIMILAR else score <= threshold
         if action == Action.DROP:
             assert witness in dataset.rows

@@ -20,8 +20,10 @@ from datadiet_cli.errors import ConfigError
 from datadiet_cli.methods.mislabelled import RULES
 from datadiet_cli.methods.quality import CHECKS
 from datadiet_cli.outcome import FIGURES, Action
+from datadiet_cli.reasons import reasons_of
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.denoise import REASONS, run
+from datadiet_cli.steps.denoise import run
+from datadiet_cli.steps.noise.quality import UNITS
 
 SUFFIX = {"image": ".png", "text": ".txt", "audio": ".wav"}
 KINDS = (*SUFFIX, "row")
@@ -175,7 +177,7 @@ def keeps_the_contract(dataset, outcome, *, brakes=False):
     assert (np.diff(v.sample) >= 0).all()
     assert (np.diff(gone) > 0).all()
     assert np.isin(v.sample, dataset.rows).all()
-    assert set(v.reason) <= REASONS.keys()
+    assert set(v.reason) <= reasons_of("denoise").keys()
     assert set(v.action) <= {Action.DROP, Action.FLAG, Action.RELABEL, Action.IMPUTE, Action.WEIGH}
     outside = v.action[~training[position[v.sample]]]
     assert set(outside) <= {Action.FLAG, Action.IMPUTE}, "evaluation samples are never dropped or relabelled"
@@ -184,6 +186,7 @@ def keeps_the_contract(dataset, outcome, *, brakes=False):
     assert (v.witness != v.sample).all()
     on_the_right_side(v)
     json.dumps([v.evidence.tolist(), dict(outcome.metrics)], allow_nan=False)
+    is_pictured(dataset, outcome)
 
     relabelled = v.sample[v.action == Action.RELABEL].tolist()
     assert set(outcome.changes.labels) == set(relabelled)
@@ -199,6 +202,33 @@ def keeps_the_contract(dataset, outcome, *, brakes=False):
     assert imputed <= changed
     assert (".weights.csv" in outcome.artefacts) == (Action.WEIGH in set(v.action))
     assert brakes or not outcome.brakes
+
+
+def is_pictured(dataset, outcome):
+    """Histograms are of all that was scored, and close calls are what was left out, the nearest first."""
+    found = {
+        (name, reason)
+        for name, reason in zip(dataset.source.ids(outcome.verdicts.sample), outcome.verdicts.reason, strict=True)
+    }
+    gone = set(dataset.source.ids(outcome.verdicts.dropped()))
+    shown = outcome.metrics.get("histograms", [])
+    assert len({one["of"] for one in shown}) == len(shown) <= 12
+    reasons = set(outcome.verdicts.reason) & ({"outlier", "wrong-label"} | set(FIGURES["poor"]))
+    assert reasons <= {one["of"] for one in shown}
+    for one in shown:
+        assert len(one["edges"]) == len(one["counts"]) + 1 <= 41
+        assert sum(one["counts"]) <= len(dataset)
+        assert (one["threshold"] is None) == (one["side"] is None)
+        assert one["side"] in (None, "above", "below")
+    ids = set(dataset.ids)
+    for reason in {one["of"] for one in shown}:
+        calls = [call for call in outcome.metrics["close_calls"] if call["reason"] == reason]
+        assert len(calls) <= 10
+        for call in calls:
+            assert call["id"] in ids - gone
+            assert call["witness"] is None or call["witness"] in ids - {call["id"]}
+            assert (call["id"], reason) not in found
+            assert np.isfinite([call["score"], call["threshold"]]).all()
 
 
 def no_class_is_emptied(dataset, outcome):
@@ -226,11 +256,15 @@ def on_the_right_side(v):
     assert (v.score[known & limits] != v.threshold[known & limits]).all()
 
 
+def test_every_measure_has_words_for_its_axis():
+    assert {check.measure for kind in CHECKS.values() for check in kind.values()} == set(UNITS)
+
+
 def test_every_check_is_a_figure_that_gates_know():
     checks = {name for kind in CHECKS.values() for name in kind}
     assert checks == set(FIGURES["poor"])
     assert {reason for reasons in FIGURES.values() for reason in reasons} >= checks
-    assert checks <= REASONS.keys()
+    assert checks <= reasons_of("denoise").keys()
 
 
 @pytest.mark.parametrize(("kind", "settings"), METHODS, ids=named)
@@ -241,7 +275,9 @@ def test_every_verdict_keeps_the_contract(mixed, decided, kind, settings):
 @pytest.mark.parametrize(("kind", "settings"), TWICE, ids=named)
 def test_engine_workers_and_the_order_of_files_and_rows_change_nothing(mixed, decided, kind, settings):
     other = mixed(kind, turned=True)
-    assert told(other, decide(other, settings, "threads", 4)) == told(mixed(kind), decided(kind, settings))
+    turned, first = decide(other, settings, "threads", 4), decided(kind, settings)
+    assert told(other, turned) == told(mixed(kind), first)
+    assert turned.metrics.get("histograms") == first.metrics.get("histograms")
 
 
 @pytest.mark.parametrize("kind", ["image", "audio", "row"])

@@ -261,6 +261,11 @@ def test_wrong_numbers_are_found_by_their_residuals(tmp_path, datadiet: Cli, act
     assert len(set(wrong.tolist()) & set(found)) >= 13
     assert len(set(found) - set(wrong.tolist())) <= 2
     assert {row["action"] for row in found.values()} == {action}
+    for i, row in found.items():
+        near = [(int(one["id"]), one["label"]) for one in row["evidence"]["neighbours"]]
+        assert len(near) == 5
+        assert i not in dict(near)
+        assert all(label == f"{round(y[j], 3):g}" for j, label in near)
 
 
 def test_wrong_ones_of_several_classes_are_found(tmp_path, datadiet: Cli):
@@ -280,6 +285,12 @@ def test_wrong_ones_of_several_classes_are_found(tmp_path, datadiet: Cli):
     assert not unlabelled & set(found)
     assert len(set(wrong) & set(found)) >= len(wrong) - 2
     assert len(set(found) - set(wrong)) <= 2
+    assert all(row["score"] < row["threshold"] == 0.5 for row in found.values())
+    for i, row in found.items():
+        near = {int(one["id"]): one["label"] for one in row["evidence"]["neighbours"]}
+        assert len(near) == 5
+        assert i not in near
+        assert all(said == label[j] for j, said in near.items())
     both = [i for i in wrong if i in found]
     assert all(list(found[i]["evidence"]["missing" if shows[i, 1] else "superfluous"]) == ["bus"] for i in both)
 

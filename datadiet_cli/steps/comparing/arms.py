@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.methods import metrics
 from datadiet_cli.methods.intervals import Interval, t_interval
-from datadiet_cli.methods.metrics_curves import roc_curve, thinned
+from datadiet_cli.methods.metrics_curves import drawn, roc_curve, thinned
 
 CURVES = 20
 """Of more classes than this only those with the lowest areas have their ROC curve in the report."""
@@ -95,7 +95,8 @@ def figures_of(
         "roc": _curves(arm, truth, classes),
         "cost": _cost(arm),
     }
-    return block, by_seed
+    mean = drawn(label, list(arm.probability), classes)
+    return block if mean is None else {**block, "roc_curve": mean}, by_seed
 
 
 _SAME = ("class", "samples")

@@ -47,7 +47,7 @@ def compare(
           ``test_samples``, ``confidence``, ``max_accuracy_drop``.
         - ``arms`` by name: ``metrics`` (name -> ``mean``, ``lower``, ``upper``, ``by_seed``; None where it is not
           defined), ``cost``, and for classes ``per_class``, ``confusion`` and ``confused`` (of all seeds together),
-          ``roc`` (of the mean probability).
+          ``roc`` (of the mean probability, by class), ``roc_curve`` (the mean curve, where an area is defined).
         - ``differences``, after less the other arm, by its name: ``metrics`` (paired over seeds), ``test_samples``
           (the interval of the bootstrap), ``verdict``, ``words``, and for classes ``per_class``.
         - ``verdict`` of after against before, and its ``words``.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.duplicates import Candidates, Ints, pairs_between
+from datadiet_cli.methods.histogram import Side, drawn
 from datadiet_cli.outcome import FOREIGN, Comparisons
 from datadiet_cli.steps.likeness.base import Likeness, Measured
 from datadiet_cli.steps.likeness.pool import Pool
@@ -16,6 +17,12 @@ MOST_LOOKS = 500
 """Pairs that get a costly last look only so that another threshold finds them looked at."""
 CLOSEST = 10
 """Pairs that the report shows on each side of the threshold."""
+UNITS = {
+    "max_distance": "bits in which the two of a compared pair differ",
+    "similarity": "similarity of a compared pair",
+    "tolerance": "relative difference of a compared pair",
+}
+"""Words for distances, by the setting that limits them."""
 UNKNOWN, NO, YES = -1, 0, 1
 
 _Looks = NDArray[np.int8]
@@ -60,13 +67,13 @@ class Recorder:
         return said
 
     def finish(self) -> tuple[Comparisons | None, dict[str, Any]]:
-        """The comparisons, if they are all there, and the closest calls for the report."""
+        """The comparisons, if they are all there; for the report the closest calls, and how near all pairs are."""
         if not self._keeps:
             return None, {}
         complete = self._complete()
         a, b, measured, looks = self._joined()
         comparisons = self._comparisons(a, b, measured, looks, complete) if self._likeness.movable else None
-        return comparisons, self._closest(a, b, measured, looks)
+        return comparisons, {**self._closest(a, b, measured, looks), **self._histogram(measured)}
 
     def _look(self, a: Ints, b: Ints, passed: NDArray[np.bool_]) -> _Looks:
         if self._likeness.confirm is None:
@@ -141,6 +148,15 @@ class Recorder:
             similar=like.similar,
             complete=complete,
         )
+
+    def _histogram(self, measured: Measured) -> dict[str, Any]:
+        """How near all pairs are that were compared, whatever the second opinion; nothing if there are none."""
+        like = self._likeness
+        score = np.round(1.0 - measured.distance, 12) if like.similar else measured.distance
+        side: Side = "above" if like.similar else "below"
+        limit = shown(like.threshold, similar=like.similar)
+        found = drawn("duplicate", UNITS[like.threshold_name], score, limit, side)
+        return {} if found is None else {"histograms": [found]}
 
     def _closest(self, a: Ints, b: Ints, measured: Measured, looks: _Looks) -> dict[str, Any]:
         like = self._likeness

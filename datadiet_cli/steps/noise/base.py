@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from datadiet_cli.columns import Transform
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.outcome import Action, Cells, Verdicts
+from datadiet_cli.steps.noise.scored import Scored
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -33,6 +34,7 @@ class Findings:
         labels: new labels.
         artefacts: further files to stand beside OUTPUT.
         transform: what was learned for new data.
+        scored: what all samples scored that something was looked for in, for pictures in the report.
     """
 
     verdicts: Verdicts
@@ -43,6 +45,7 @@ class Findings:
     labels: Mapping[int, str] = field(default_factory=dict)
     artefacts: Mapping[str, bytes] = field(default_factory=dict)
     transform: Transform | None = None
+    scored: Sequence[Scored] = ()
 
 
 def nothing(metrics: Mapping[str, Any] | None = None, notes: Sequence[str] = ()) -> Findings:

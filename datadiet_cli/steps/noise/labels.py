@@ -1,6 +1,7 @@
 """Wrong labels: what the features of a sample, or the user's own model, say about the label it was given."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from datadiet_cli.data.changed import unchangeable
 from datadiet_cli.data.dataset import UNKNOWN
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.mislabelled import Mislabelled, find_mislabelled
+from datadiet_cli.methods.mislabelled import BAYES, DOUBTFUL, Mislabelled, find_mislabelled
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.trust import LESS, Trust, trust
 from datadiet_cli.outcome import Action, Verdicts
@@ -16,6 +17,7 @@ from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, Small,
 from datadiet_cli.steps.noise.material import STEP, Material
 from datadiet_cli.steps.noise.pred_probs import read_pred_probs
 from datadiet_cli.steps.noise.quantities import quantities_of, wrong_quantities
+from datadiet_cli.steps.noise.scored import Scored, calls_of, scored
 from datadiet_cli.steps.noise.several import wrong_sets
 from datadiet_cli.steps.noise.weighing import weights_file
 
@@ -91,6 +93,7 @@ def _wrong_classes(material: Material) -> Findings:
     except ValueError as error:
         raise ConfigError(f"{STEP}: labels {method}: {error}") from None
     wrong = np.flatnonzero(found.wrong)
+    pictures = _scored(material, places, label, neighbours, found, method)
     action, notes = _action(material, known, len(wrong), int((label != UNKNOWN).sum()))
     evidence, words = _told(material, places, label, neighbours, found, wrong)
     verdicts, certainty = divided(
@@ -118,6 +121,7 @@ def _wrong_classes(material: Material) -> Findings:
         artefacts=weights_file(
             dataset, verdicts, {int(dataset.rows[places[i]]): float(found.given_p[i]) for i in wrong.tolist()}
         ),
+        scored=[pictures],
     )
 
 
@@ -155,6 +159,21 @@ def _distrust(known: Trust, floor: float) -> str:
 def _thresholds(found: Mislabelled, wrong: Ints) -> Any:
     threshold = np.asarray(found.threshold, dtype=np.float64)
     return threshold[wrong] if threshold.ndim else float(threshold)
+
+
+def _scored(material: Material, places: Ints, label: Ints, neighbours: Ints, found: Mislabelled, method: str) -> Scored:
+    """What all labels score. In a class that could not be judged none was nearly wrong."""
+    dataset = material.dataset
+    cut = DOUBTFUL if method == BAYES else float(np.max(found.threshold, initial=0.0))
+    threshold = cut if cut > 0 and found.judged.any() else None
+    labelled = label != UNKNOWN
+    score = np.where(labelled, found.score, np.nan)
+    words = f"quality of the label, by {method}"
+    open_ = labelled & found.judged[label]
+    one, chosen = scored(dataset, REASON, words, places, score, threshold, "below", found.wrong, open_)
+    witness = _witness(dataset.rows[places], label, neighbours, chosen)
+    rows, limits = dataset.rows[places[chosen]], np.full(len(chosen), cut)
+    return replace(one, calls=calls_of(dataset, REASON, rows, score[chosen], limits, witness))
 
 
 def _witness(rows: Ints, label: Ints, neighbours: Ints, wrong: Ints) -> Ints:

@@ -8,13 +8,13 @@ import numpy as np
 from datadiet_cli.config.base import percentage
 from datadiet_cli.data.dataset import UNKNOWN
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.outliers import Cells, Found, find_outliers
 from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.features import Features
 from datadiet_cli.steps.noise import oddities
 from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, Ints, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
+from datadiet_cli.steps.noise.outliers_scored import Group, has_columns, nearest_of, scored_groups
 
 MOST = 0.1
 """With a larger share of the samples odd, that is how the data is; it is said."""
@@ -42,15 +42,17 @@ def odd_samples(material: Material) -> Findings:
     chosen = np.flatnonzero(features.usable & dataset.training[material.places])
     cells = _cells(features)
     parts, counts, notes = [], [], []
+    groups: list[Group] = []
     for name, members in _groups(material, chosen):
         found = find_outliers(cells.take(members), settings.outliers, settings.false_flags, material.context.seed)
         odd = np.flatnonzero(found.odd)
         counts.append({"of": name, "samples": len(members), "odd": len(odd), "threshold": _number(found.threshold)})
         notes += _said(material, name, members, odd)
+        groups.append(Group(members, found.score, found.threshold, found.odd, found.neighbours))
         if len(odd):
             parts.append(_verdicts(material, members, found, odd))
     metrics: dict[str, Any] = {"outlier_groups": counts, **material.told}
-    return gathered(parts, metrics=metrics, notes=notes)
+    return gathered(parts, metrics=metrics, notes=notes, scored=[scored_groups(material, groups)])
 
 
 def _said(material: Material, name: str | None, members: Ints, odd: Ints) -> list[str]:
@@ -83,13 +85,8 @@ def _groups(material: Material, chosen: Ints) -> Iterator[tuple[str | None, Ints
         yield (None if code == UNKNOWN else dataset.classes[code]), chosen[labels == code]
 
 
-def _has_columns(features: Features) -> bool:
-    cells = features.cells
-    return cells is not None and cells.numbers.shape[1] + cells.categories.shape[1] > 0
-
-
 def _cells(features: Features) -> Cells:
-    if features.cells is not None and _has_columns(features):
+    if features.cells is not None and has_columns(features):
         return Cells(features.cells.numbers, features.cells.categories)
     matrix = features.matrix.astype(np.float64)
     return Cells(matrix, np.empty((len(matrix), 0), dtype=np.int64))
@@ -102,7 +99,7 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints) -> tup
     certainty = LIKELY + 0.5 + 0.4 * (found.score[odd] - found.score[odd].min()) / spread
     witness: Any = NO_WITNESS
     by_columns = features.cells is not None and found.part.shape[1] == len(oddities.columns_of(features.cells))
-    near = dataset.rows[material.places[_nearest(features, members, found, odd, by_columns)]]
+    near = dataset.rows[material.places[nearest_of(features, members, found.neighbours, odd, by_columns)]]
     if near.shape[1]:
         witness = near[:, 0]
     if by_columns and features.cells is not None:
@@ -113,15 +110,6 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints) -> tup
         dataset, places, Action(material.settings.outliers_action), "outlier", certainty,
         score=found.score[odd], threshold=found.threshold, witness=witness, detail=words, evidence=evidence,
     )  # fmt: skip
-
-
-def _nearest(features: Features, members: Ints, found: Found, odd: Ints, by_columns: bool) -> Ints:
-    """(k, at most `NAMED`) the nearest members of odd ones: those the detector went by or, without columns, any."""
-    if found.neighbours is not None and found.neighbours.shape[1]:
-        return members[found.neighbours[odd, : oddities.NAMED]]
-    if by_columns:
-        return np.empty((len(odd), 0), dtype=np.int64)
-    return nearest(features.matrix, members[odd], members, oddities.NAMED).row
 
 
 def _number(value: float) -> float | None:

@@ -7,10 +7,37 @@ import numpy as np
 from datadiet_cli.config.pairs import limit
 from datadiet_cli.config.words import suggestion
 from datadiet_cli.errors import ConfigError
+from datadiet_cli.methods.histogram import CLOSEST, Side
 from datadiet_cli.methods.quality import CHECKS, Bounds, Check, bounds_of, explain
 from datadiet_cli.outcome import Action, Verdicts
-from datadiet_cli.steps.noise.base import POOR, Findings, Floats, Ints, divided, gathered, nothing
+from datadiet_cli.steps.noise.base import POOR, Bools, Findings, Floats, Ints, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
+from datadiet_cli.steps.noise.scored import Scored, scored
+
+UNITS = {
+    "edge_width": "width of the sharpest edges in pixels",
+    "bright_end": "brightness that 99 % of it do not exceed, as a share of white",
+    "dark_end": "brightness that 99 % of it exceed, as a share of white",
+    "contrast": "contrast, from 0 to 1",
+    "spread": "standard deviation of the pixels in levels of 255",
+    "colour": "distance of the colours by the brightness",
+    "side": "mean side in pixels",
+    "elongation": "longer side by the shorter",
+    "clipped": "share of its samples that are cut off",
+    "level": "loudest moment in dB of full scale",
+    "seconds": "length in seconds",
+    "offset": "distance of its mean from zero, as a share of full scale",
+    "snr": "dB above its noise",
+    "silence": "share of it that is silence",
+    "characters": "characters that are no white space",
+    "length": "length in characters",
+    "symbols": "share of it that is symbols",
+    "foreign": "share of its letters that are in another script than nearly all texts",
+    "repeated_lines": "share of its lines that are repeated",
+    "repeated_phrases": "share of it that is repeated phrases",
+    "broken": "share of its characters that are broken",
+}
+"""What is measured, in words."""
 
 
 def poor_samples(material: Material) -> Findings:
@@ -30,14 +57,16 @@ def poor_samples(material: Material) -> Findings:
     bounds = bounds_of(
         {name: column[training] for name, column in values.items()} if training.any() else values, checks
     )
-    parts = []
+    parts, pictures = [], []
     for check in checks:
         column, ends = values[check.measure], bounds[check.name]
-        found = np.flatnonzero((column < ends.low) | (column > ends.high))
+        faulty = (column < ends.low) | (column > ends.high)
+        found = np.flatnonzero(faulty)
+        pictures.append(_scored(material, left, check, column, ends, faulty))
         if len(found):
             parts.append(_verdicts(material, left[found], check, column[found], ends))
     told = {name: [_number(end) for end in ends] for name, ends in bounds.items()}
-    return gathered(parts, metrics={"quality_limits": told})
+    return gathered(parts, metrics={"quality_limits": told}, scored=pictures)
 
 
 def _checks(material: Material) -> list[Check]:
@@ -75,6 +104,23 @@ def _verdicts(material: Material, found: Ints, check: Check, values: Floats, end
         detail=[explain(check, value, ends) for value in values.tolist()],
         evidence=evidence,
     )
+
+
+def _scored(material: Material, left: Ints, check: Check, values: Floats, ends: Bounds, faulty: Bools) -> Scored:
+    """What all samples measure; against the end of the usual range beyond which more are, where it has two."""
+    above = int((values > ends.high).sum()) >= int((values < ends.low).sum()) if np.isfinite(ends.high) else False
+    shown, other = (
+        scored(material.dataset, check.name, UNITS[check.measure], left, values, end, side, faulty)[0]
+        for end, side in _sides(ends, above)
+    )
+    calls = sorted([*shown.calls, *other.calls], key=lambda call: abs(call[1]["score"] - call[1]["threshold"]))
+    return Scored(shown.found, shown.histogram, calls[:CLOSEST])
+
+
+def _sides(ends: Bounds, above: bool) -> list[tuple[float, Side]]:
+    """Both ends, that first which more are beyond."""
+    both: list[tuple[float, Side]] = [(ends.low, "below"), (ends.high, "above")]
+    return both[::-1] if above else both
 
 
 def _number(end: float) -> float | None:

@@ -1,20 +1,28 @@
 """Labels that are numbers to predict, and those among them that are most likely wrong."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.residuals import find_odd_targets
+from datadiet_cli.methods.folds import standardised
+from datadiet_cli.methods.nearest import nearest
+from datadiet_cli.methods.residuals import OddTargets, find_odd_targets
 from datadiet_cli.outcome import Action
-from datadiet_cli.steps.noise.base import LIKELY, Findings, Floats, divided, nothing
+from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Floats, Ints, Small, divided, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
+from datadiet_cli.steps.noise.scored import Scored, calls_of, scored
 from datadiet_cli.steps.noise.weighing import weights_file
 
 MANY = 20
 """Different numbers from which on labels are quantities, if there are many samples to none of them in particular."""
 FEW_EACH = 10
+NEIGHBOURS = 5
+"""Neighbours that a verdict names."""
+LEAST = 1e-300
+UNIT = "how unlikely it is for a right label to be so far off: powers of ten"
 
 
 def quantities_of(dataset: Dataset, task: str) -> Floats | None:
@@ -63,17 +71,17 @@ def wrong_quantities(material: Material, numbers: Floats) -> Findings:
     fit = ~np.isnan(target) & dataset.training[places]
     if not fit.any():
         return nothing(notes=[material.featureless])
-    found = find_odd_targets(
-        features.matrix[left], target, fit, folds=settings.folds, seed=context.seed, workers=context.engine.workers
-    )
+    x = features.matrix[left]
+    found = find_odd_targets(x, target, fit, folds=settings.folds, seed=context.seed, workers=context.engine.workers)
     wrong = np.flatnonzero(found.wrong)
     evidence: list[Any] = [
         {
             "given": float(target[i]),
             "suggested": float(f"{found.suggested[i]:.6g}"),
             "residual": round(float(found.residual[i]), 3),
+            "neighbours": near,
         }
-        for i in wrong.tolist()
+        for i, near in zip(wrong.tolist(), _neighbours(dataset, places, x, target, fit, wrong), strict=True)
     ]
     words = [
         f"is {fact['given']:g}, {abs(fact['residual']):.1f} standard deviations from the {fact['suggested']:g} expected"
@@ -101,4 +109,26 @@ def wrong_quantities(material: Material, numbers: Floats) -> Findings:
     }
     labels = {row: suggested[row] for row in verdicts.sample[verdicts.action == Action.RELABEL].tolist()}
     weights = weights_file(dataset, verdicts, dict.fromkeys(rows, 0.0))
-    return Findings(verdicts, certainty, metrics, labels=labels, artefacts=weights)
+    shown = _scored(dataset, places, found, ~np.isnan(target))
+    return Findings(verdicts, certainty, metrics, labels=labels, artefacts=weights, scored=[shown])
+
+
+def _neighbours(
+    dataset: Dataset, places: Ints, x: Small, target: Floats, fit: Bools, wrong: Ints
+) -> list[list[dict[str, str]]]:
+    """For each wrong one the nearest samples that were learned from, and their numbers."""
+    if not len(wrong):
+        return []
+    near = nearest(standardised(x), wrong, np.flatnonzero(fit), NEIGHBOURS).row
+    names = dataset.source.ids(dataset.rows[places[near.ravel()]])
+    told = [{"id": name, "label": f"{target[i]:g}"} for name, i in zip(names, near.ravel().tolist(), strict=True)]
+    return [told[k * near.shape[1] : (k + 1) * near.shape[1]] for k in range(len(wrong))]
+
+
+def _scored(dataset: Dataset, places: Ints, found: OddTargets, known: Bools) -> Scored:
+    """What all residuals score: as the threshold is a tiny probability, by powers of ten."""
+    score = np.where(known & ~np.isnan(found.residual), -np.log10(np.maximum(found.score, LEAST)), np.nan)
+    threshold = -float(np.log10(max(found.threshold, LEAST))) if found.threshold > 0 else None
+    one, chosen = scored(dataset, "wrong-label", UNIT, places, score, threshold, "above", found.wrong)
+    rows, limits = dataset.rows[places[chosen]], np.full(len(chosen), found.threshold)
+    return replace(one, calls=calls_of(dataset, "wrong-label", rows, found.score[chosen], limits))

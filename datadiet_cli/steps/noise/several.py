@@ -7,12 +7,16 @@ import numpy as np
 from datadiet_cli.data.changed import unchangeable
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.mislabelled import multi_label
+from datadiet_cli.methods.mislabelled import DOUBTFUL, MultiLabel, multi_label
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.outcome import Action
 from datadiet_cli.steps.noise.base import LIKELY, Bools, Findings, Ints, Small, divided, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
+from datadiet_cli.steps.noise.scored import Scored, scored
 from datadiet_cli.steps.noise.weighing import weights_file
+
+NEIGHBOURS = 5
+"""Neighbours that a verdict names."""
 
 
 def wrong_sets(material: Material) -> Findings:
@@ -29,6 +33,7 @@ def wrong_sets(material: Material) -> Findings:
     if not fit.any():
         return nothing(notes=[material.featureless])
     probability = np.zeros(given.shape, dtype=np.float32)
+    near: Ints = np.empty((len(places), 0), dtype=np.int64)
     tell = context.progress("predicting labels", len(names))
     for k in range(len(names)):
         label: Ints = np.where(labelled, given[:, k], -1).astype(np.int64)
@@ -36,15 +41,19 @@ def wrong_sets(material: Material) -> Findings:
             x, label, fit, 2, folds=settings.folds, seed=context.seed, workers=context.engine.workers
         )
         probability[:, k] = predicted.probability[:, 1]
+        # Those of the last class will do: they differ in the parts only that the samples were divided into.
+        near = predicted.neighbours
         tell(1)
     found = multi_label(probability, given, fit)
     # A sample without a label names no class, which is not to say that it shows none.
     wrong = np.flatnonzero(found.wrong & labelled)
     action, notes = _action(material, len(wrong))
     evidence, words = _told(names, given, probability, found.missing, found.superfluous, wrong)
+    for facts, row in zip(evidence, near[wrong], strict=True):
+        facts["neighbours"] = _neighbours(dataset, places[row[row >= 0][:NEIGHBOURS]])
     verdicts, certainty = divided(
         dataset, places[wrong], action, "wrong-label", LIKELY + 0.99 * (1 - found.score[wrong]),
-        score=found.score[wrong], detail=words, evidence=evidence,
+        score=found.score[wrong], threshold=DOUBTFUL, detail=words, evidence=evidence,
     )  # fmt: skip
     rows = dataset.rows[places[wrong]].tolist()
     likely = (given | found.missing) & ~found.superfluous
@@ -64,7 +73,14 @@ def wrong_sets(material: Material) -> Findings:
         notes,
         labels={row: joined[row] for row in relabelled},
         artefacts=weights_file(dataset, verdicts, dict(zip(rows, found.score[wrong].tolist(), strict=True))),
+        scored=[_scored(dataset, places, found, labelled)],
     )
+
+
+def _scored(dataset: Dataset, places: Ints, found: MultiLabel, labelled: Bools) -> Scored:
+    score = np.where(labelled, found.score, np.nan)
+    unit = "quality of the worst of its labels"
+    return scored(dataset, "wrong-label", unit, places, score, DOUBTFUL, "below", found.wrong & labelled, labelled)[0]
 
 
 def class_sets_of(dataset: Dataset, separator: str | None, places: Ints) -> tuple[Bools, list[str]]:
@@ -107,6 +123,12 @@ def _told(
         evidence.append(facts)
         words.append(", ".join(said) or None)
     return evidence, words
+
+
+def _neighbours(dataset: Dataset, near: Ints) -> list[dict[str, str]]:
+    names = dataset.source.ids(dataset.rows[near])
+    labels = [dataset.classes[code] for code in dataset.labels[near].tolist()]
+    return [{"id": name, "label": label} for name, label in zip(names, labels, strict=True)]
 
 
 def _joined(names: list[str], chosen: Bools, separator: str | None) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.steps.pruning.case import Case
-from datadiet_cli.steps.pruning.judging import figures
+from datadiet_cli.steps.pruning.judging import figures, said_of
 from datadiet_cli.steps.pruning.schedules import Course
-from datadiet_cli.steps.teaching.results import costs_of
+from datadiet_cli.steps.teaching.results import costs_of, curve_of
 
 if TYPE_CHECKING:
     from datadiet_cli.nn.models import Model
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 def stages_of(case: Case, dense: "Model", course: Course) -> dict[str, Any]:
     """How good the model was on the test samples: dense, straight after pruning, and after each thing that heals."""
     states = {"pruned": course.pruned, "recalibrated": course.recalibrated, "fine_tuned": course.healed}
-    found = {"dense": figures(case, dense, case.division.test)}
-    for name, state in states.items():
-        if state is not None:
-            found[name] = figures(case, state.model, case.division.test)
-    return found
+    models = {"dense": dense, **{name: state.model for name, state in states.items() if state is not None}}
+    rows, classes = case.division.test, case.spec.classes
+    return {
+        name: {**figures(case, model, rows), **curve_of(said_of(case, model, rows), case.material, rows, classes)}
+        for name, model in models.items()
+    }
 
 
 def cost_of(case: Case, model: "Model") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.methods.metrics import classification, regression
+from datadiet_cli.methods.metrics_curves import drawn
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.teaching.material import Ints, Material
 
@@ -56,3 +57,11 @@ def measured(said: Floats, material: Material, rows: Ints, classes: Sequence[str
     """The figures of predictions of samples, by position; all of them labelled, by these classes."""
     values = material.goal.values[rows]
     return classification(values, said, classes) if material.goal.task == "classes" else regression(values, said)
+
+
+def curve_of(said: Floats, material: Material, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
+    """The ROC curve of predictions of labelled samples, by position, under ``roc_curve``; nothing without one."""
+    if material.goal.task != "classes":
+        return {}
+    curve = drawn(material.goal.values[rows].astype(np.int64), [said], classes)
+    return {} if curve is None else {"roc_curve": curve}

@@ -1,0 +1,1 @@
+"""What `calibrate` does: plant known faults in a sample, run the steps on it, measure what they find, propose."""
