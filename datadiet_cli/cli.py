@@ -205,7 +205,12 @@ def _init(
 
 @app.command("schema", help="Print a JSON Schema: of pipeline files, of the settings file of a step, or of reports.")
 def _schema(
-    of: Annotated[str, typer.Argument(help="pipeline, report, or the name of a step.")] = "pipeline",
+    of: Annotated[
+        str,
+        typer.Argument(
+            help="pipeline, report, or the name of a step.", autocompletion=lambda: ["pipeline", "report", *STEPS]
+        ),
+    ] = "pipeline",
 ) -> int:
     from datadiet_cli.commands.schema import schema
 

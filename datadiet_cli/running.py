@@ -18,6 +18,7 @@ from datadiet_cli.engine import Engine
 from datadiet_cli.nn.description import DESCRIPTION
 from datadiet_cli.nn.modelfile import WEIGHTS
 from datadiet_cli.outcome import Action, Outcome, Verdicts
+from datadiet_cli.report.terminal import placed
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import Memory, key_of
@@ -65,10 +66,12 @@ def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, c
     results = [StepResult("open", {}, len(dataset), opened, 0.0, dataset.without(opened.verdicts.dropped()))]
     context = replace(context, opened=results[0].after)
     digests: list[str] = []
+    progress = context.progress
     for number, step in enumerate(request.steps, 1):
         begun = time.perf_counter()
         current = results[-1].after
         step_key = key_of(request.key(state, number), digests)
+        context = replace(context, progress=placed(progress, number, len(request.steps), step.name))
         outcome = None if request.rerun else memory.recall(step_key)
         resumed = outcome is not None
         if outcome is None:

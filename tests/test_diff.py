@@ -161,6 +161,12 @@ class TestWords:
         ):
             assert line in words
 
+    def test_records_of_a_table(self, write, diff):
+        one = [verdict("17", witness="3")]
+        words = diff(write("one", one, "row"), write("two", [verdict("4"), verdict("17", witness="5")], "row"))
+        assert "  drop record 4: duplicate (score 2, threshold 12)" in words
+        assert words[-1] == "  record 17: duplicate: witness record 3 -> record 5"
+
     def test_odd_names(self, tmp_path, write, diff):
         rows = [verdict(name.decode("utf-8", "surrogateescape"), witness="\x1b[31m") for name in ODD_NAMES]
         words = diff(write("one", []), write("two", rows))

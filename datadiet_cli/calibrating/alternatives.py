@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from datadiet_cli.calibrating.measuring import Point
-from datadiet_cli.calibrating.proposing import MISSED, fits
+from datadiet_cli.calibrating.proposing import fits
 from datadiet_cli.calibrating.running import Laboratory
 from datadiet_cli.calibrating.sweeping import Plots, Sweep, method_of, sweep_dedup
 from datadiet_cli.config.dedup import Dedup
@@ -19,6 +19,8 @@ _OTHERS: Mapping[str, tuple[dict[str, Any], ...]] = {
 }
 """What is tried, by kind of data; a value that is configured already is not tried again."""
 
+_TELLING = 0.25
+"""Another way is worth telling for a kind of which it finds this share."""
 _PRICE = 2.0
 """What a share of more untouched samples named costs, in shares of what is missed and found instead."""
 
@@ -30,7 +32,7 @@ class Alternative:
     Attributes:
         settings: what is to be set.
         point: what it finds.
-        finds: kinds that are missed otherwise, and of which it finds half or more.
+        finds: kinds that are missed otherwise, and of which it finds a quarter or more.
         fits: whether it names no more samples that nothing was done to than the configured way, or few enough.
         more: how many more it names.
     """
@@ -109,10 +111,11 @@ def _best(
     setting, point = max(tried, key=worth)
     usual = not setting or point.default
     more = len(set(point.named) - set(before.named))
+    found = [name for name in gone if point.hits[name] >= _TELLING * counts[name]]
     return Alternative(
         dict(change) if usual else {**change, setting: point.value},
         point,
-        [name for name in gone if point.hits[name] >= MISSED * counts[name]] if worth((setting, point))[0] > 0 else [],
+        found if worth((setting, point))[0] > 0 else [],
         fits(point, before, samples, max_false),
         more,
     )

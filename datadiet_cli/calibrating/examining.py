@@ -1,22 +1,22 @@
 """From a sample and settings to all numbers of a calibration, and to the pipeline that it proposes."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from datadiet_cli.calibrating.alternatives import Alternative, try_others
+from datadiet_cli.calibrating.alternatives import try_others
 from datadiet_cli.calibrating.faults import LIKE_CLASSES, Fault, Part, faults_of
 from datadiet_cli.calibrating.loading import Configured
 from datadiet_cli.calibrating.meant import by_dedup, by_denoise
-from datadiet_cli.calibrating.measuring import told
+from datadiet_cli.calibrating.measuring import named, told
 from datadiet_cli.calibrating.planting import Garden, Planted
-from datadiet_cli.calibrating.proposing import Choice, choose, missed
+from datadiet_cli.calibrating.proposing import choose, missed
 from datadiet_cli.calibrating.running import Laboratory
 from datadiet_cli.calibrating.sample import Sample
+from datadiet_cli.calibrating.section import Section, comment, given
 from datadiet_cli.calibrating.sweeping import (
     Plots,
-    Sweep,
     alone,
     method_of,
     movable_limits,
@@ -29,7 +29,6 @@ from datadiet_cli.changes import Workshop
 from datadiet_cli.config.base import Settings
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.config.denoise import Denoise
-from datadiet_cli.config.pipeline import Step
 from datadiet_cli.data.dataset import UNKNOWN
 from datadiet_cli.errors import ConfigError
 
@@ -66,20 +65,6 @@ class Plan:
     max_false: float
 
 
-@dataclass(frozen=True, eq=False)
-class _Section:
-    """What was found out about one part."""
-
-    part: Part
-    plots: Plots
-    counts: Mapping[str, int]
-    meant: Sequence[str]
-    sweeps: Sequence[Sweep]
-    choice: Choice
-    missed: Sequence[str]
-    others: Sequence[Alternative] = field(default_factory=tuple)
-
-
 class Examiner:
     """Runs a calibration.
 
@@ -111,9 +96,9 @@ class Examiner:
         if not self._sections:
             raise ConfigError("nothing can be planted: " + "; ".join(f"{k}: {v}" for k, v in self._left_out.items()))
 
-    def _examined(self) -> list[_Section]:
+    def _examined(self) -> list[Section]:
         plain = self._garden.plain()
-        self._garden.leave_out(self._unreadable(plain))
+        self._garden.leave_out(*self._faulty(plain))
         sections = []
         for part, step in _PARTS.items():
             place = self._plan.settings.place(step)
@@ -126,8 +111,8 @@ class Examiner:
                 sections.append(self._section(part, self._plan.settings.steps[place].settings, faults, plain, planted))
         return sections
 
-    def _unreadable(self, plain: Planted) -> set[int]:
-        """Rows that a step cannot read: nothing can be planted in what is broken already."""
+    def _faulty(self, plain: Planted) -> tuple[set[int], set[int]]:
+        """Rows that a step cannot read, in which nothing can be planted, and rows that are copies as they are."""
         step = next(step for step in self._plan.settings.steps if step.name in _PARTS.values())
         settings = step.settings
         if step.name == "dedup":
@@ -135,7 +120,8 @@ class Examiner:
         else:
             settings = alone(cast(Denoise, settings), "broken")
         verdicts = self._lab.run("plain", step.name, settings, plain).verdicts
-        return set(verdicts.sample[verdicts.reason == "unreadable"].tolist())
+        broken = verdicts.sample[verdicts.reason == "unreadable"]
+        return set(broken.tolist()), set(named("copies", verdicts)[0])
 
     def _faults(self, part: Part, step: str, place: int | None) -> dict[str, Fault]:
         """The kinds of faults to plant for a part; of those left out it is noted why."""
@@ -173,7 +159,7 @@ class Examiner:
 
     def _section(
         self, part: Part, settings: Settings, faults: Mapping[str, Fault], plain: Planted, planted: Planted
-    ) -> _Section:
+    ) -> Section:
         planted_kinds = [plant.fault for plant in planted.plants]
         counts = {name: planted_kinds.count(name) for name in faults if name in planted_kinds}
         kinds = {name: faults[name] for name in counts}
@@ -187,12 +173,13 @@ class Examiner:
             gone = missed(sweeps, counts)
             choice = choose(sweeps, meant, counts, samples, most)
             others = try_others(self._lab, plots, judged, self._kind, gone, counts, choice.before, most)
-            return _Section(part, plots, counts, meant, sweeps, choice, gone, others)
+            return Section(part, plots, counts, meant, sweeps, choice, gone, others)
         noise = cast(Denoise, settings)
         meant = by_denoise(noise, self._kind, kinds)
         sweeps = sweep_denoise(self._lab, plots, noise, self._kind)
         choice = choose(sweeps, meant, counts, samples, most)
-        return _Section(part, plots, counts, meant, sweeps, choice, missed(sweeps, counts))
+        gone = [name for name in missed(sweeps, counts) if name in meant]
+        return Section(part, plots, counts, meant, sweeps, choice, gone)
 
     def document(self) -> dict[str, Any]:
         """All numbers as JSON values, the same for the same samples, settings and seed."""
@@ -208,7 +195,7 @@ class Examiner:
             "not_planted": self._left_out,
         }
 
-    def _told(self, section: _Section) -> dict[str, Any]:
+    def _told(self, section: Section) -> dict[str, Any]:
         ids, choice = self._sample.ids, section.choice
         step = _PARTS[section.part]
         return {
@@ -248,7 +235,7 @@ class Examiner:
             ],
         }
 
-    def _moved(self, section: _Section) -> dict[str, Any]:
+    def _moved(self, section: Section) -> dict[str, Any]:
         """What the proposal changes, as settings of the step."""
         choice = section.choice
         if not choice.setting:
@@ -275,8 +262,8 @@ class Examiner:
                 continue
             moved = {key: value for section in mine for key, value in self._moved(section).items()}
             step = steps[place]
-            steps[place] = replace(step, settings=type(step.settings).model_validate(_given(step, moved)))
-            comments[place] = [line for section in mine for line in _comment(section)]
+            steps[place] = replace(step, settings=type(step.settings).model_validate(given(step, moved)))
+            comments[place] = [line for section in mine for line in comment(section)]
         head = [
             f"Proposed by datadiet calibrate: {len(sample):,} of {sample.training:,} training samples, seed "
             f"{self._common.seed}.",
@@ -285,24 +272,3 @@ class Examiner:
         return pipeline(
             sample.dataset.source.path, settings.output, settings.common, steps, settings.expect, comments, head
         )
-
-
-def _given(step: Step, moved: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a step as they would be written, with those that are moved."""
-    told = step.settings.model_dump(mode="json")
-    return {**{name: told[name] for name in step.settings.model_fields_set}, **moved}
-
-
-def _comment(section: _Section) -> list[str]:
-    """What the settings of a part rest on."""
-    choice, counts = section.choice, section.counts
-    planted = sum(counts[name] for name in section.meant)
-    lines = [f"{section.part}: {choice.words}"]
-    if planted:
-        now, then = choice.point.recall(section.meant, counts), choice.before.recall(section.meant, counts)
-        change = f", {then:.0%} before" if choice.setting else ""
-        lines.append(f"  mean recall {now:.0%} of {planted:,} planted{change}")
-    for other in section.others:
-        to_set = ", ".join(f"{name}: {value}" for name, value in other.settings.items())
-        lines.append(f"  {to_set} would find {', '.join(other.finds)}; {other.more:,} more untouched samples named")
-    return lines

@@ -88,10 +88,11 @@ class Garden:
         self.sample, self._common, self._folder = sample, common, folder
         self._soil = _Rows(sample, folder) if isinstance(sample.dataset.source, TableSource) else _Files(sample, folder)
         self._broken: set[int] = set()
+        self._named: set[int] = set()
 
-    def leave_out(self, rows: set[int]) -> None:
-        """Take none of these samples for an original."""
-        self._broken = rows
+    def leave_out(self, broken: set[int], named: set[int]) -> None:
+        """Take no broken sample for an original, and of those that have copies already only what is needed."""
+        self._broken, self._named = broken, named
 
     def plain(self) -> Planted:
         """The sample as it is."""
@@ -104,7 +105,8 @@ class Garden:
             part: what they are planted for; copies are put beside their originals, all else in their place.
             faults: by name.
         """
-        order = [row for row in np.argsort(self._lots(part), kind="stable").tolist() if row not in self._broken]
+        drawn = [row for row in np.argsort(self._lots(part), kind="stable").tolist() if row not in self._broken]
+        order = sorted(drawn, key=lambda row: row in self._named)
         share = _SHARE if part == "copies" else _SHARE_IN_PLACE
         count = min(MOST, max(1, len(self.sample) // share), max(1, len(order) // max(len(faults), 1)))
         drafts: list[_Draft] = []

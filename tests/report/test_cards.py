@@ -99,7 +99,7 @@ class TestWhatIsShown:
         near = [{"id": "cat/a.png", "other": "cat/c.png", "score": 8.0, "agreement": 0.9}]
         found = galleries(rows, root, metrics={"closest_calls": {"copies": [], "no_copies": near}})
         copies = found["Copies, beside what was kept"]
-        assert copies.lead == "2 samples dropped. Those closest to the threshold of 6 stand first."
+        assert copies.lead == "2 samples dropped. The closest calls stand first."
         assert shown(copies) == ["cat/c.png", "cat/a.png"]
         page = looked(copies.body)
         assert [image["alt"].partition(",")[0] for image in page.images] == [

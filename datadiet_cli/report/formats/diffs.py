@@ -59,11 +59,13 @@ def in_words(compared: Compared, most: int | None) -> Iterator[str]:
     if compared.unknown:
         yield f"samples of only one dataset: not known; {printable(compared.unknown)}\n"
     yield f"findings: {_tally(found)}\n"
+    is_table = Places.of(compared.after).is_table
     for title, findings in found.findings.items():
         if len(findings):
             tell = _alteration if title == "changed" else _verdict
             rows = findings.iter_rows(named=True) if most is None else varied(findings, most)
-            yield from _listed(f"{title}: {in_counts(counted(findings))}", map(tell, rows), len(findings), most)
+            lines = (tell(_recorded(row) if is_table else row) for row in rows)
+            yield from _listed(f"{title}: {in_counts(counted(findings))}", lines, len(findings), most)
 
 
 def as_json(compared: Compared) -> Iterator[str]:
@@ -179,6 +181,12 @@ def _row(change: Change) -> tuple[str, ...]:
 def _pair(change: Change) -> dict[str, Any]:
     values = {"before": change.before, "after": change.after}
     return {"name": change.name, **{side: value for side, value in values.items() if value is not ABSENT}}
+
+
+def _recorded(row: Row) -> Row:
+    """A finding of a table, whose samples are records."""
+    names = {name: row[name] for name in ("id", "witness", "witness_before") if row.get(name) is not None}
+    return {**row, **{name: f"record {sample}" for name, sample in names.items()}}
 
 
 def _verdict(row: Row) -> str:

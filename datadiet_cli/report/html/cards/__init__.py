@@ -44,7 +44,7 @@ def galleries_of(document: Mapping[str, Any], frame: "pl.DataFrame", content: Co
     room = ROOM // max(1, sum(bool(each["verdicts"]) for each in document["steps"]))
     galleries = []
     for place, group in enumerate(shown):
-        cards = drawn(cards_of(group, content, elsewhere="against" in step["metrics"]), document["input"]["kind"])
+        cards = drawn(cards_of(group, content, elsewhere="against" in step["metrics"]))
         fitting = _fitting(cards, room // (len(shown) - place))
         room -= sum(map(len, fitting))
         lead = _lead(group, len(fitting))
@@ -83,9 +83,9 @@ def _which(group: Group, shown: int, limit: str) -> str:
     every = shown == group.total
     if group.order == "closest":
         return (
-            ("" if shown == 1 else f"Those closest to {limit} stand first.")
+            ("" if shown == 1 else "The closest calls stand first.")
             if every
-            else f"The {shown} closest to {limit} are shown."
+            else f"The {shown} closest calls are shown."
         )
     if group.order == "spread":
         return "" if every else f"{shown} of them are shown, spread evenly over all."

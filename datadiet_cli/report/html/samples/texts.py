@@ -115,10 +115,8 @@ def difference(one: str, other: str, most: int = SHOWN) -> tuple[Markup, Markup,
     shown, far = _marked(left, right, most)
     before = _GAP if start else Markup()
     after = _GAP if cut or far else Markup()
-    told = [
-        f"from character {len(''.join(words[:start])) + 1:,} on" if start else "",
-        f"{COMPARED} words are compared" if cut else "",
-    ]
+    place = len("".join(words[:start])) + 1
+    told = [f"from character {place:,} on" if start else "", f"{COMPARED} words are compared" if cut else ""]
     said = "; ".join(part for part in told if part)
     return before + shown[0] + after, before + shown[1] + after, said
 
