@@ -101,7 +101,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     )
     published, record = None, {}
     if exit_code != ExitCode.GATE_FAILED:
-        known = known_contents(request, dataset)
+        known = known_contents(request, dataset, final)
         published = _publish(request, results, report, known, progress)
         if published is not None:
             record = write_record(str(request.output), report, published.contents, known, progress)

@@ -22,17 +22,19 @@ def reader(common: Common) -> Engine:
     return Engine("serial" if common.engine == "serial" else "threads", common.workers)
 
 
-def known_contents(request: Request, dataset: Dataset) -> dict[str, digests.Content]:
+def known_contents(request: Request, dataset: Dataset, after: Dataset) -> dict[str, digests.Content]:
     """What is remembered of the files of INPUT, which the steps have read. To be asked before links are made to them.
 
     Args:
         request: what was asked for.
         dataset: INPUT.
+        after: what remains of it; where that is really copied, the copies are read, and only the rest is asked for.
     """
     source = dataset.source
     if not request.remembers or request.output is None or not isinstance(source, FolderSource):
         return {}
-    entries = [entry for entry in digests.input_files(source) if entry.cause is None]
+    read = digests.copied_files(after).keys() if request.common.link == "copy" else ()
+    entries = [e for e in digests.input_files(source) if e.cause is None and e.path not in read]
     paths = [os.path.join(source.path, entry.path) for entry in entries]
     with Cache(request.environment) as cache, reader(request.common) as engine:
         found = zip(entries, known_digests(paths, cache, engine), strict=True)

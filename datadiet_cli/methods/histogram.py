@@ -39,7 +39,7 @@ def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | 
 
     The bins reach from the 1st to the 99th percentile, widened to take in the threshold, and on each side by a quarter
     of that, as far as there are values. So a few values that are far off squeeze nothing; they count in the outermost
-    bins. Where all values are whole numbers and few different ones, each has a bin of its own in whose middle it lies.
+    bins. Where all values and the threshold are whole numbers, and few different ones, each has a bin of its own in whose middle it lies.
 
     Args:
         values: any number of them, in any order; those that are not finite are left out.
@@ -55,7 +55,8 @@ def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | 
     known = np.clip(known, -_LARGEST, _LARGEST)
     low, high = _range(known, threshold)
     exact = max(abs(low), abs(high)) < _EXACT and high - low < BINS - 1
-    whole = exact and bool((known == np.floor(known)).all())
+    # A threshold between whole numbers says that the values are none, even if all of them happen to be 0.
+    whole = exact and bool((known == np.floor(known)).all()) and (threshold is None or not threshold % 1)
     edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5 if whole else _round_edges(low, high)
     place = np.clip(np.searchsorted(edges, known, side="right") - 1, 0, len(edges) - 2)
     return Histogram(edges, np.bincount(place, minlength=len(edges) - 1).astype(np.int64))

@@ -9,6 +9,7 @@ from datadiet_cli.report.terminal import printable
 
 WIDTH = 100
 _CELL = 6
+_SHOWN = 3
 _TITLES = {
     "copies": "copies",
     "broken": "broken samples",
@@ -31,7 +32,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         f"{printable(there['path'])}: {samples:,} of {there['training']:,} training samples, {there['layout']}",
     ]
     for part in document["parts"]:
-        told += ["", *_part(part, samples)]
+        told += ["", *_part(part)]
     left_out = document["not_planted"]
     if left_out:
         why: dict[str, list[str]] = {}
@@ -57,12 +58,12 @@ def _half_width(n: int) -> int:
     return round(98 / math.sqrt(n + 3.84))
 
 
-def _part(part: Mapping[str, Any], samples: int) -> Iterator[str]:
+def _part(part: Mapping[str, Any]) -> Iterator[str]:
     faults = part["faults"]
     yield f"{part['step']}, {_TITLES[part['part']]}: {sum(f['planted'] for f in faults.values()):,} planted"
     for sweep in part["sweeps"]:
         yield from _table(sweep, faults)
-    yield from _false(part, samples)
+    yield from _false(part)
     proposal = part["proposal"]
     words = proposal["words"]
     if proposal["settings"]:
@@ -102,19 +103,17 @@ def _table(sweep: Mapping[str, Any], faults: Mapping[str, Any]) -> Iterator[str]
         yield "  * these settings are not meant to find it"
 
 
-def _false(part: Mapping[str, Any], samples: int) -> Iterator[str]:
+def _false(part: Mapping[str, Any]) -> Iterator[str]:
     point = next(point for point in part["sweeps"][0]["points"] if point["configured"])
     false = point["false"]
     if not false["named"]:
         yield f"  no untouched sample is named (at most {100 * false['upper']:.1f} % of the data)"
         return
-    first = ", ".join(
-        printable(one["id"]) + ("" if one["witness"] is None else f" (like {printable(one['witness'])})")
-        for one in false["first"]
-    )
-    more = "" if false["named"] <= len(false["first"]) else ", ..."
     yield f"  at most {100 * false['share']:.1f} % of untouched samples are named in error; look at these:"
-    yield f"    {first}{more}"
+    for one in false["first"][:_SHOWN]:
+        yield f"    {printable(one['id'])}" + ("" if one["witness"] is None else f" like {printable(one['witness'])}")
+    if (more := false["named"] - _SHOWN) > 0:
+        yield f"    and {more:,} more; --json names {len(false['first'])} for each value"
 
 
 def _head(value: Any) -> str:

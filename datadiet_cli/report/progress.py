@@ -14,16 +14,18 @@ _SHOWN = 4
 """Bars that are seen at once."""
 _SAMPLES = ("pictures", "sounds", "texts", "reading", "decoding")
 """The last words of work that is counted in samples."""
-_NARROW, _SHORT_BAR, _BESIDES = 80, 8, 29
+_NARROW, _SHORT_BAR, _BESIDES = 100, 8, 29
 """A terminal of fewer columns is narrow; how long a bar is there, and all that stands beside the name."""
+_UNIT = 80
+"""Columns of a terminal that has room for the unit of the rate."""
 
 
 class _Rate(ProgressColumn):
     """How much is done in a second, or how long one takes."""
 
-    def __init__(self, narrow: bool) -> None:
+    def __init__(self, unit: str) -> None:
         super().__init__(Column(no_wrap=True, justify="right"))
-        self.narrow = narrow
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -31,7 +33,7 @@ class _Rate(ProgressColumn):
             return Text("")
         if speed < 1:
             return Text(f"{1 / speed:,.1f} s each")
-        unit = " samples" if task.fields["samples"] and not self.narrow else ""
+        unit = self.unit if task.fields["samples"] else ""
         return Text(f"{speed:,.0f}{unit}/s")
 
 
@@ -41,13 +43,14 @@ def bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
     console = Console(stderr=True)
     narrow = console.width < _NARROW
     # Where there is little room, the bar alone says how much is done.
-    room = console.width - _BESIDES if narrow else console.width // 3
+    unit = " samples" if console.width >= _UNIT else ""
+    room = console.width - _BESIDES - len(unit) if narrow else console.width // 3
     name = Column(no_wrap=True, overflow="ellipsis", max_width=max(8, room))
     columns = (
         TextColumn("{task.description}", markup=False, table_column=name),
         BarColumn(bar_width=_SHORT_BAR if narrow else min(40, console.width // 5)),
         *(() if narrow else (MofNCompleteColumn(),)),
-        _Rate(narrow),
+        _Rate(unit),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console, transient=True) as shown:

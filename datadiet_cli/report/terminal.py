@@ -42,6 +42,8 @@ def progress_bars(*, quiet: bool) -> Iterator[Announce]:
 
 def placed(announce: Announce, number: int, count: int, name: str) -> Announce:
     """Announce work of a step with its place in the pipeline, such as `2/5 denoise: reading texts`."""
+    if count == 1:
+        return announce
     return lambda label, total: announce(f"{number}/{count} {name}: {label}", total)
 
 

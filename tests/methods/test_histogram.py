@@ -99,3 +99,10 @@ def test_a_million_equal_scores_are_no_close_calls():
     score[:600_000] = np.arange(600_000) / 600_000
     assert closest(score, 2.0, "above", np.ones(len(score), dtype=bool), 3).tolist() == []
     assert closest(score, 1.0, "above", np.ones(len(score), dtype=bool), 2).tolist() == [599_999, 599_998]
+
+
+def test_shares_that_are_all_zero_are_no_whole_numbers():
+    found = histogram(np.zeros(24), 0.001)
+    assert found.counts.sum() == 24
+    assert np.diff(found.edges).max() < 0.001
+    assert found.edges[0] <= 0 <= 0.001 <= found.edges[-1]
