@@ -157,7 +157,7 @@ def _ending(document: Mapping[str, Any]) -> str:
 
 def _both(report: str, document: Mapping[str, Any]) -> str:
     """The report, and its page, which is what people open."""
-    if not document["settings"]["html"]:
+    if not document["settings"].get("html"):
         return report
     stem = report.removesuffix(".json")
     return f"{stem}.html and .json" if stem != report else f"{report}.html and {report}"
