@@ -51,8 +51,8 @@ def commands(page: Path) -> Iterator[list[str]]:
     for line in [*"\n".join([*blocks, *indented]).replace("\\\n", " ").splitlines()]:
         yield from called(line.strip().removeprefix("$ "))
     for span in re.findall(r"`(datadiet [^`]+)`", prose.replace("\n", " ")):
-        # What is optional stands in brackets there.
-        yield from called(re.sub(r"\[[^\]]*\]", "", span))
+        # What is optional stands in brackets there, and a choice between bars.
+        yield from called(re.sub(r"(\w+)(?:\\?\|\w+)+", r"\1", re.sub(r"\[[^\]]*\]", "", span)))
 
 
 def commands_in_file(path: Path) -> Iterator[list[str]]:

@@ -133,7 +133,7 @@ class Examiner:
         }
         why = f"there is no {step}" if place is None else self._why_not(part, place)
         if why is None and len(set(self._sample.labels.tolist()) - {UNKNOWN}) < 2:
-            for name in LIKE_CLASSES & faults.keys():
+            for name in sorted(LIKE_CLASSES & faults.keys()):
                 self._left_out[name] = "there are no two classes"
                 del faults[name]
         if why is None:

@@ -21,7 +21,7 @@ from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
 from datadiet_cli.report import comparisons, streaming
-from datadiet_cli.report.streaming import each_verdict, json_chunks
+from datadiet_cli.report.streaming import each_verdict
 from datadiet_cli.report.verdicts import Rows, StepResult, names_of
 from datadiet_cli.transformfile import transform_files
 
@@ -234,11 +234,6 @@ def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[s
 def pair_rows(document: Mapping[str, Any], report: str) -> list[list[Any]]:
     """The compared pairs of a document, from wherever they are: it may name a file beside the report."""
     return [list(pair) for pair in streaming.pair_rows(document, report)]
-
-
-def to_json(document: Mapping[str, Any], output: str | None) -> bytes:
-    """The document with all verdicts inline, at once; `streaming.json_chunks` gives it bit by bit."""
-    return b"".join(json_chunks(document, None if output is None else report_path(output)))
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:
