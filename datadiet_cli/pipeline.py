@@ -12,37 +12,33 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.changes import Workshop
+from datadiet_cli.checks import SCORES, check, check_device, report_of
 from datadiet_cli.config.registry import spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.open import open_dataset, state_of
-from datadiet_cli.data.publish import check_apart, check_output, write_atomically
+from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.data.scan import scan
 from datadiet_cli.digests import Contents
-from datadiet_cli.errors import ConfigError, ExitCode, OutputError
+from datadiet_cli.errors import ExitCode
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
 from datadiet_cli.publishing import Published, publish_beside, publish_dataset, publish_file, publish_folder
 from datadiet_cli.recording import known_contents, recorded, write_record
 from datadiet_cli.report.build import (
-    ARTEFACTS,
     Report,
-    artefacts_of,
     report_path,
     summarise,
     write_artefacts,
     write_report,
 )
 from datadiet_cli.report.frame import verdict_frame
-from datadiet_cli.report.pages import check_page, page_of, page_path, write_page
+from datadiet_cli.report.pages import page_of, page_path, write_page
 from datadiet_cli.report.streaming import json_chunks
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Progress, Request, reading_of
 from datadiet_cli.resume import key_of
 from datadiet_cli.running import compute
-
-SCORES = ".scores.parquet"
-"""How the file of a step ends that is OUTPUT where scores are what is made."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def execute(request: Request, progress: Progress) -> Result:
 def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result:
     started = time.time()
     common = request.common
-    _check_device(common.device)
+    check_device(common.device)
     dataset = open_dataset(request.input, reading_of(common))
     read = [*common.reads(), *(path for step in request.steps for path in step.settings.reads())]
     state = key_of(dataset.source.signature(), [state_of(path) for path in read])
@@ -89,7 +85,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
         earlier = None if request.rerun or request.product == "report" else _up_to_date(request.output, key)
         if earlier is not None and all(os.path.lexists(place) for place in request.intermediate):
             return _as_before(request, dataset, state, earlier, progress)
-        _check(request, request.output, read)
+        check(request, request.output, read)
     results = compute(request, dataset, state, workshop, progress)
     final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
@@ -122,21 +118,6 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     )
 
 
-def _check(request: Request, output: str, read: list[str]) -> None:
-    """Refuse whatever would endanger INPUT, what else is read, or what is there already."""
-    for place in (*request.intermediate, output):
-        check_output(request.input, place, force=request.force or _ours(request))
-    # What stands beside an OUTPUT that is replaced goes with it.
-    beside = [output.rstrip("/") + ending for ending in ARTEFACTS]
-    for path in read:
-        for place in (*request.intermediate, output, *beside):
-            check_apart(path, place, path)
-    _check_suffix(request)
-    _check_beside(request)
-    if request.common.html:
-        check_page(page_path(_report_of(request, output)), force=request.force or request.rerun)
-
-
 def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Dataset, *, complete: bool) -> str | None:
     """Write the report, then its page; give the report's file, None if there is none.
 
@@ -149,7 +130,7 @@ def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Da
     # A report that is asked for says why a gate failed, too.
     if request.output is None or not (complete or request.product == "report"):
         return None
-    path = _report_of(request, request.output)
+    path = report_of(request, request.output)
     if request.product == "report":
         write_atomically(path, json_chunks(document(), None))
     else:
@@ -157,11 +138,6 @@ def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Da
     if request.common.html:
         write_page(document(), path, dataset)
     return path
-
-
-def _report_of(request: Request, output: str) -> str:
-    """The file of the report."""
-    return output if request.product == "report" else report_path(output)
 
 
 def _made(request: Request, results: list[StepResult]) -> dict[str, int]:
@@ -197,14 +173,6 @@ def _publish(
     write_artefacts(output, report.artefacts)
     publish_beside(output, report.folders)
     return published
-
-
-def _check_device(device: str) -> None:
-    if device == "cuda":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ConfigError("--device cuda: there is no CUDA device here; use auto or cpu")
 
 
 def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
@@ -251,41 +219,6 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
 def _ids_gone(before: Dataset, after: Dataset) -> list[str]:
     return before.source.ids(np.setdiff1d(before.rows, after.rows, assume_unique=True))
-
-
-def _ours(request: Request) -> bool:
-    """Whether OUTPUT is of an earlier run, and to be made again."""
-    if not request.rerun or request.output is None:
-        return False
-    if request.product != "report":
-        return os.path.exists(report_path(request.output))
-    try:
-        with open(request.output, "rb") as file:
-            return bool(json.load(file)["command"] == request.command)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _check_suffix(request: Request) -> None:
-    if request.product == "scores" and not str(request.output).endswith(SCORES):
-        raise OutputError(f"{request.output}: the scores of a shard are a file; give it a name that ends in {SCORES}")
-    if request.product != "dataset":
-        return
-    given, wanted = (os.path.splitext(str(path).rstrip("/"))[1].lower() for path in (request.output, request.input))
-    if not os.path.isdir(request.input) and given != wanted:
-        raise OutputError(f"{request.output}: OUTPUT keeps the format of INPUT; give it a name that ends in {wanted}")
-    if not os.path.isdir(request.input) and request.common.link != "copy":
-        raise ConfigError(f"--link {request.common.link}: a table is written anew and cannot be a link; use copy")
-
-
-def _check_beside(request: Request) -> None:
-    """What stands where a step's model is to go is replaced only if an earlier run made it, or with --force."""
-    if request.output is None or request.product != "dataset" or request.force:
-        return
-    for ending in {folder for step in request.steps if (folder := spec_of(step.name).folder) is not None}:
-        place = request.output.rstrip("/") + ending
-        if os.path.lexists(place) and ending not in artefacts_of(request.output):
-            raise OutputError(f"{place}: exists already; name another OUTPUT or pass --force to replace it")
 
 
 def _gates(request: Request, total: int, figures: Mapping[str, float]) -> list[Gate]:

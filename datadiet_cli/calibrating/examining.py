@@ -94,7 +94,8 @@ class Examiner:
             self._lab = Laboratory(plan.sample.dataset.source.path, self._common, workshop, env, progress)
             self._sections = self._examined()
         if not self._sections:
-            raise ConfigError("nothing can be planted: " + "; ".join(f"{k}: {v}" for k, v in self._left_out.items()))
+            whys = dict.fromkeys(self._left_out.values())
+            raise ConfigError(f"nothing can be planted: {'; '.join(whys) or 'this kind of data has no such fault'}")
 
     def _examined(self) -> list[Section]:
         plain = self._garden.plain()
