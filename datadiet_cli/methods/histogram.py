@@ -39,7 +39,8 @@ def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | 
 
     The bins reach from the 1st to the 99th percentile, widened to take in the threshold, and on each side by a quarter
     of that, as far as there are values. So a few values that are far off squeeze nothing; they count in the outermost
-    bins. Where all values and the threshold are whole numbers, and few different ones, each has a bin of its own in whose middle it lies.
+    bins. Where all values and the threshold are whole numbers, and few different ones, each has a bin of its own in
+    whose middle it lies.
 
     Args:
         values: any number of them, in any order; those that are not finite are left out.
