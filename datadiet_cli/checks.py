@@ -26,7 +26,7 @@ def check(request: Request, output: str, read: list[str]) -> None:
     _check_suffix(request)
     _check_beside(request)
     if request.common.html:
-        check_page(page_path(report_of(request, output)), force=request.force or request.rerun)
+        check_page(page_path(report_of(request, output)), force=request.force)
 
 
 def report_of(request: Request, output: str) -> str:

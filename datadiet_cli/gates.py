@@ -7,6 +7,9 @@ from typing import Any
 from datadiet_cli.config.base import percentage
 from datadiet_cli.config.pipeline import RATES, Expectation
 
+_CHANGES = ("added", "relabelled", "imputed", "columns_dropped")
+"""What alters a dataset besides samples that go."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -36,7 +39,7 @@ def evaluate(
         figures: by metric, in samples or as shares.
         total: samples of the input, of which shares are taken.
         max_removed: the largest share that may go.
-        check: whether nothing may go or change, unless `max_removed` says how much may go.
+        check: whether nothing may go or change; of what goes, `max_removed` says how much may, if it is given.
         expect: further limits by metric.
     """
     gates = []
@@ -44,9 +47,10 @@ def evaluate(
     if max_removed is not None:
         share = removed / max(total, 1)
         gates.append(Gate("max_removed", f"<= {percentage(max_removed)}", share, share <= max_removed))
-    elif check:
-        changed = sum(figures[name] for name in ("removed", "added", "relabelled", "imputed", "columns_dropped"))
-        gates.append(Gate("check", "== 0", changed, changed == 0))
+    if check:
+        changed = sum(figures[name] for name in _CHANGES) + (removed if max_removed is None else 0)
+        if max_removed is None or changed:
+            gates.append(Gate("check", "== 0", changed, changed == 0))
     for metric, expectation in expect.items():
         of_samples = expectation.is_share and metric not in RATES
         value = figures[metric] / max(total, 1) if of_samples else figures[metric]

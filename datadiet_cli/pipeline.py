@@ -33,7 +33,7 @@ from datadiet_cli.report.build import (
     write_report,
 )
 from datadiet_cli.report.frame import verdict_frame
-from datadiet_cli.report.pages import page_of, page_path, write_page
+from datadiet_cli.report.pages import forget_page, page_of, page_path, write_page
 from datadiet_cli.report.streaming import json_chunks
 from datadiet_cli.report.verdicts import StepResult
 from datadiet_cli.request import Progress, Request, reading_of
@@ -132,6 +132,7 @@ def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Da
         return None
     path = report_of(request, request.output)
     if request.product == "report":
+        forget_page(path)
         write_atomically(path, json_chunks(document(), None))
     else:
         write_report(request.output, document())

@@ -1,5 +1,6 @@
 """Rebuild what a run had in its hands between two steps, from INPUT and the report."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,11 @@ import numpy as np
 from datadiet_cli.changes import Workshop
 from datadiet_cli.changesfile import check_rows, read_changes
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.digestfile import BOTH, INPUT, OUTPUT, Row, contents_in
-from datadiet_cli.digests import Content, Contents, Differences, compare, copied_files, escaped, input_files
+from datadiet_cli.digests import ITSELF, Content, Contents, Differences, compare, copied_files, escaped, input_files
 from datadiet_cli.encode.augment import UnchangedError
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import InputError
@@ -78,18 +80,35 @@ def check_names(past: Past, dataset: Dataset, shown: int) -> None:
     # Of broken links nothing but the name is known.
     now = {e.path: Content(0 if e.cause else e.size, None if e.cause else "") for e in input_files(source)}
     then = {p: Content(c.size, c.digest and "") for p, c in contents_in(past.files, INPUT, BOTH).items()}
-    refuse(past, dataset, compare(then, now), shown)
+    refuse(past, source.path, compare(then, now), shown)
 
 
-def refuse(past: Past, dataset: Dataset, found: Differences, shown: int) -> None:
-    """Refuse an INPUT that is not what it was.
+def check_table(past: Past, place: str, shown: int) -> None:
+    """Check an INPUT that is one file by its digest, before anything is read of it.
+
+    Args:
+        past: what the report says.
+        place: of INPUT now.
+        shown: how many names of each kind a message has.
+
+    Raises:
+        InputError: it is not what it was.
+    """
+    expected = contents_in(past.files, INPUT, BOTH)
+    if expected.keys() == {ITSELF} and os.path.isfile(place):
+        found = {ITSELF: Content(os.path.getsize(place), fingerprint(place))}
+        refuse(past, place, compare(expected, found), shown)
+
+
+def refuse(past: Past, place: str, found: Differences, shown: int) -> None:
+    """Refuse an INPUT, by the name it goes by, that is not what it was.
 
     Raises:
         InputError: files differ; the message names the first of them.
     """
     if any(found):
         raise InputError(
-            f"{dataset.source.path}: has changed since {past.report} was written: {found.in_words(shown)}; "
+            f"{place}: has changed since {past.report} was written: {found.in_words(shown)}; "
             "nothing was restored"
         )
 
@@ -136,11 +155,17 @@ def state_after(
     return dataset
 
 
-def only_dropped(past: Past, opened: Dataset, last: int) -> Dataset:
-    """The samples of INPUT, as they are there, that the steps up to one of them dropped."""
+def only_dropped(past: Past, opened: Dataset, last: int) -> tuple[Dataset, int]:
+    """The samples of INPUT, as they are there, that the steps up to one of them dropped.
+
+    Returns:
+        those that can be copied, and the number of the others, such as links to nothing.
+    """
     names = {name for number, ids in _dropped(past).items() if number <= last for name in ids}
     ids = [escaped(name) for name in opened.ids]
-    return opened.keep(np.fromiter((name in names for name in ids), dtype=bool, count=len(ids)))
+    dropped = opened.keep(np.fromiter((name in names for name in ids), dtype=bool, count=len(ids)))
+    there = dropped.keep(~np.isin(dropped.rows, list(opened.source.causes())))
+    return there, len(dropped) - len(there)
 
 
 def expected_of(past: Past, dataset: Dataset, *, whole: bool) -> Contents:

@@ -128,11 +128,31 @@ class TestGates:
     def test_check(self, pets, tmp_path, datadiet: Cli):
         before = tree_digest(tmp_path)
         assert datadiet("dedup", pets, "--check").code == 1
-        assert datadiet("dedup", pets, "--check", "--max-removed", "20%").code == 0
+        ran = datadiet("dedup", pets, "--check", "--max-removed", "20%")
+        assert (ran.code, ran.err.count("  gate  ")) == (0, 1)
         assert datadiet("dedup", pets, tmp_path / "out", "--check", "--scope", "within-class").code == 1
         assert tree_digest(tmp_path) == before
         (pets / "cat/copy-of-a.png").unlink()
         assert datadiet("dedup", pets, "--check").code == 0
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["denoise", "--missing", "median", "--quality", "none", "--outliers", "none", "--labels", "none"],
+            ["select-features", "--method", "constant"],
+            ["balance", "--over", "repeat", "--no-split"],
+        ],
+    )
+    def test_check_with_a_limit_of_what_goes_refuses_all_other_changes(self, tmp_path, datadiet: Cli, command):
+        rows = [["a" if i % 4 else "b", i * i % 97, "" if i == 7 else i % 13, 1] for i in range(40)]
+        source = table(tmp_path / "in.csv", ["label", "x", "y", "same"], rows)
+        step, *flags = command
+        line = [step, source, "--label", "label", *flags, "--max-removed", "50%"]
+        ran = datadiet(*line, "--check")
+        assert ran.code == 1, ran.err
+        assert "max_removed <= 50%: passed" in ran.err
+        assert "check == 0: FAILED" in ran.err
+        assert datadiet(*line, "--dry-run").code == 0
 
     @pytest.mark.parametrize(("limit", "code"), [("19.9%", 1), ("20%", 0), ("0.2", 0), ("0", 1), ("1", 0)])
     def test_max_removed(self, pets, tmp_path, datadiet: Cli, limit, code):

@@ -192,3 +192,37 @@ def test_a_damaged_report_is_refused_in_one_line(datadiet, pets, tmp_path):
         said = datadiet("report", path)
         assert said.code == 2
         assert said.complaint
+
+
+def test_a_report_is_never_written_into_input(datadiet, pets, tmp_path):
+    out = tmp_path / "out"
+    datadiet("dedup", pets, out)
+    before = tree_digest(pets)
+    for place in (pets / "page.html", pets):
+        said = datadiet("report", f"{out}.report.json", "-o", place, "--force").complaint
+        assert "INPUT" in said
+    assert tree_digest(pets) == before
+
+
+def test_rerun_is_no_leave_to_replace_somebody_elses_file(datadiet, pets, tmp_path):
+    out = tmp_path / "out"
+    page_of(out).write_text("mine")
+    assert "exists already" in datadiet("dedup", pets, out, "--html", "--rerun").complaint
+    assert page_of(out).read_text() == "mine"
+
+
+def test_a_page_of_an_earlier_proof_does_not_outlive_it(datadiet, tmp_path):
+    before, after = written(tmp_path / "before.csv", records(80)), written(tmp_path / "after.csv", records(60))
+    command = ["evaluate", after, tmp_path / "proof.json", "--against", before, *LABEL]
+    assert datadiet(*command, "--html").code == 0
+    assert datadiet(*command, "--no-html", "--rerun").code == 0
+    assert not (tmp_path / "proof.html").exists()
+
+
+def test_a_report_that_lacks_something_is_refused_in_one_line(datadiet, pets, tmp_path):
+    out = tmp_path / "out"
+    datadiet("dedup", pets, out)
+    path = Path(f"{out}.report.json")
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "environment": {"packages": {}}}))
+    said = datadiet("report", path)
+    assert (said.code, said.complaint) == (2, f"{path}: is damaged, or a file beside it; run the command again")

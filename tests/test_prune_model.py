@@ -99,7 +99,7 @@ def test_all_of_it(tmp_path, datadiet: Cli):
     given, out = made("pictures"), tmp_path / "small"
     before = [tree_digest(path) for path in (given.source, given.folder)]
     flags = ["--sparsity", "40%", "--epochs", "2", "--seeds", "2", "--onnx", "--sensitivity", "--criterion", "gradient"]
-    call = ["prune-model", given.folder, out, "--data", given.source, *flags]
+    call = ["prune-model", given.folder, out, "--data", given.source, "--device", "cpu", *flags]
     ran = datadiet(*call)
     assert ran.code == 0, ran.err
     assert [tree_digest(path) for path in (given.source, given.folder)] == before

@@ -114,15 +114,20 @@ class Examiner:
 
     def _faulty(self, plain: Planted) -> tuple[set[int], set[int]]:
         """Rows that a step cannot read, in which nothing can be planted, and rows that are copies as they are."""
-        step = next(step for step in self._plan.settings.steps if step.name in _PARTS.values())
-        settings = step.settings
-        if step.name == "dedup":
-            settings = settings.model_copy(update={"against": None})
-        else:
-            settings = alone(cast(Denoise, settings), "broken")
-        verdicts = self._lab.run("plain", step.name, settings, plain).verdicts
-        broken = verdicts.sample[verdicts.reason == "unreadable"]
-        return set(broken.tolist()), set(named("copies", verdicts)[0])
+        broken: set[int] = set()
+        copies: set[int] = set()
+        judged = [step for step in self._plan.settings.steps if step.name in _PARTS.values()]
+        # The first one tells what cannot be read, and dedup, wherever it stands, what are copies.
+        asked = {step.name: step for step in reversed(judged) if step is judged[0] or step.name == "dedup"}
+        for step in asked.values():
+            if step.name == "dedup":
+                settings: Settings = step.settings.model_copy(update={"against": None})
+            else:
+                settings = alone(cast(Denoise, step.settings), "broken")
+            verdicts = self._lab.run("plain", step.name, settings, plain).verdicts
+            broken |= set(verdicts.sample[verdicts.reason == "unreadable"].tolist())
+            copies |= set(named("copies", verdicts)[0])
+        return broken, copies
 
     def _faults(self, part: Part, step: str, place: int | None) -> dict[str, Fault]:
         """The kinds of faults to plant for a part; of those left out it is noted why."""

@@ -34,30 +34,39 @@ def choose(
 ) -> Choice:
     """The value with the highest mean recall of the kinds that the configuration is meant to find.
 
-    It must not name more samples that nothing was done to than the default does: none, or so few that with 95 %
+    It must not name more samples that nothing was done to than the defaults do: none, or so few that with 95 %
     confidence they stand for `max_false` of the data at most. It must find `LEAST_GAIN` plants more than the configured
-    value, unless that names too many itself. Of equals the configured one wins, then the one that names fewest.
+    value, unless that names too many itself. Of equals the configured one wins, then the default, then the nearest to
+    it. Where no default can be run, the configured value stands in for it.
 
     Args:
-        sweeps: one or more, each with a configured and a default point.
+        sweeps: one or more, each with a configured point, the same in all.
         meant: kinds of faults.
         counts: planted, by kind.
         samples: how many there are as they are.
         max_false: a share.
     """
     before = next(point for point in sweeps[0].points if point.configured)
-    best, setting = before, ""
-    for sweep in sweeps:
-        for point in sweep.points:
-            if _fits(sweep, point, samples, max_false) and _key(point, meant, counts) > _key(best, meant, counts):
-                best, setting = point, sweep.setting
-    if not any(_fits(sweep, before, samples, max_false) for sweep in sweeps):
-        return _tighter(sweeps, before, meant, counts, samples, max_false)
+    reference = _reference(sweeps)
+    fitting = [
+        (_key(sweep, place, meant, counts), sweep.setting, point)
+        for sweep in sweeps
+        for place, point in enumerate(sweep.points)
+        if fits(point, reference or before, samples, max_false)
+    ]
+    if not fitting:
+        more = _samples(len(set(before.named) - set((reference or before).named)))
+        words = f"names {more} that the defaults leave alone, and no value tried mends that alone: try the defaults"
+        return Choice("", before, before, words)
+    _, setting, best = max(fitting, key=lambda one: one[0])
+    if reference is not None and not fits(before, reference, samples, max_false):
+        return Choice(setting, best, before, _taken_back(best, before, reference, meant))
     gain = sum(best.hits[name] - before.hits[name] for name in meant if name in best.hits)
-    if best is before or gain < LEAST_GAIN:
-        return Choice("", before, before, "keep what you have: nothing tried finds more without naming more")
+    alone = "" if reference is not None else "; the default cannot be run on this data, so that it is not compared with"
+    if best.configured or gain < LEAST_GAIN:
+        return Choice("", before, before, f"keep what you have: nothing tried finds more without naming more{alone}")
     more = len(set(best.named) - set(before.named))
-    return Choice(setting, best, before, f"finds {gain:,} planted faults more, and names {_samples(more)} more")
+    return Choice(setting, best, before, f"finds {gain:,} planted faults more, and names {_samples(more)} more{alone}")
 
 
 def fits(point: Point, reference: Point, samples: int, max_false: float) -> bool:
@@ -66,32 +75,40 @@ def fits(point: Point, reference: Point, samples: int, max_false: float) -> bool
     return new == 0 or most_new(new, samples) <= max_false
 
 
-def _fits(sweep: Sweep, point: Point, samples: int, max_false: float) -> bool:
-    reference = next((one for one in sweep.points if one.default), None)
-    return reference is not None and fits(point, reference, samples, max_false)
+def _reference(sweeps: Sequence[Sweep]) -> Point | None:
+    """What the defaults find; None if they could not be run."""
+    if sweeps[0].reference is not None:
+        return sweeps[0].reference
+    return next((point for point in sweeps[0].points if point.default), None)
 
 
-def _key(point: Point, meant: Sequence[str], counts: Mapping[str, int]) -> tuple[float, bool, int]:
-    return round(point.recall(meant, counts), 9), point.configured, -len(point.named)
+def _key(
+    sweep: Sweep, place: int, meant: Sequence[str], counts: Mapping[str, int]
+) -> tuple[float, bool, bool, int, int]:
+    """What is better is greater."""
+    point = sweep.points[place]
+    centre = next((i for i, one in enumerate(sweep.points) if one.default), None)
+    if centre is None:
+        centre = next(i for i, one in enumerate(sweep.points) if one.configured)
+    return (
+        round(point.recall(meant, counts), 9),
+        point.configured,
+        point.default,
+        -abs(place - centre),
+        -len(point.named),
+    )
 
 
-def _tighter(
-    sweeps: Sequence[Sweep],
-    before: Point,
-    meant: Sequence[str],
-    counts: Mapping[str, int],
-    samples: int,
-    max_false: float,
-) -> Choice:
-    """The configured value names too many: the best of those that do not."""
-    possible = [(p, s.setting) for s in sweeps for p in s.points if _fits(s, p, samples, max_false)]
-    if not possible:
-        return Choice("", before, before, "keep what you have: nothing tried names fewer")
-    best, setting = max(possible, key=lambda pair: _key(pair[0], meant, counts))
-    fewer = len(set(before.named) - set(best.named))
+def _taken_back(best: Point, before: Point, reference: Point, meant: Sequence[str]) -> str:
+    """Why the configured value, which names too many, gives way to the best of those that do not."""
+    fewer = set(before.named) - set(best.named)
+    alone = fewer - set(reference.named)
+    of_which = "which the default leaves alone"
+    if alone != fewer:
+        of_which = f"{len(alone):,} of which the default leaves alone"
     lost = sum(max(before.hits[name] - best.hits[name], 0) for name in meant if name in best.hits)
-    words = f"names {_samples(fewer)} fewer, which the default leaves alone, and finds {lost:,} planted faults less"
-    return Choice(setting, best, before, words)
+    less = f"{lost:,} planted fault{'' if lost == 1 else 's'}" if lost else "no planted fault"
+    return f"names {_samples(len(fewer))} fewer, {of_which}, and finds {less} less"
 
 
 def missed(sweeps: Sequence[Sweep], counts: Mapping[str, int]) -> list[str]:

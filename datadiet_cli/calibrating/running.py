@@ -1,7 +1,7 @@
 """Run a step on a planted sample, or decide it again from what a run compared."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,6 @@ class Laboratory:
         workshop: where steps make files.
         environment: names the private cache.
         progress: told of each run.
-        runs: how many steps were run, replays not counted.
     """
 
     input: str
@@ -32,7 +31,6 @@ class Laboratory:
     workshop: Workshop
     environment: dict[str, str]
     progress: Callable[[int], None]
-    runs: int = field(default=0)
 
     def run(self, name: str, step: str, settings: Settings, planted: Planted, replay: Outcome | None = None) -> Outcome:
         """What a step decides.
@@ -58,7 +56,6 @@ class Laboratory:
         )
         results = compute(request, planted.dataset, name, self.workshop, _silent)
         if replay is None:
-            self.runs += 1
             self.progress(1)
         return results[-1].outcome
 

@@ -8,7 +8,6 @@ import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli.data.dataset import UNKNOWN, Dataset
-from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.errors import InputError
 
@@ -107,9 +106,3 @@ def _of_cells(source: TableSource, rows: Ints) -> Sequence[bytes]:
     parts = [part for name in names for part in (pl.col(name).str.len_bytes().cast(pl.String), pl.col(name))]
     joined = frame.select(pl.concat_str(parts, separator="\x1f", ignore_nulls=True).alias("key")).to_series()
     return [text.encode() for text in joined.to_list()]
-
-
-def of_folder(sample: Sample) -> FolderSource | None:
-    """The folder that the sample is of; None for a table."""
-    source = sample.dataset.source
-    return source if isinstance(source, FolderSource) else None

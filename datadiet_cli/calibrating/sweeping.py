@@ -13,7 +13,7 @@ from datadiet_cli.config.base import Settings
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.config.denoise import Denoise
 from datadiet_cli.config.pairs import limit
-from datadiet_cli.errors import ConfigError
+from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.quality import CHECKS
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.steps.likeness import FINDERS
@@ -35,6 +35,8 @@ FALSE_FLAGS = (0.001, 0.01, 0.05)
 LABELS = ("confident-learning", "knn")
 STRICTNESS = (0.5, 0.7, 1.0, 1.4, 2.0)
 """Factors that limits of quality are made stricter by."""
+REFUSALS = (ConfigError, InputError)
+"""What a step says where a search is so wide that too many pairs would be within reach."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,15 @@ class Sweep:
 
     Attributes:
         setting: its name; ``strictness`` for all limits of quality together; empty where nothing can be moved.
-        points: ascending, or in the order of the methods.
+        points: ascending, or in the order of the methods; the configured one is among them, the default one not where
+            it is refused for this data, or where several settings differ from their defaults.
+        reference: what is found with the defaults of all settings that are moved, where that is no point of the first
+            sweep.
     """
 
     setting: str
     points: Sequence[Point]
+    reference: Point | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +109,17 @@ def sweep_dedup(lab: Laboratory, plots: Plots, settings: Dedup, kind: str, *, mo
     configured = _value(settings, setting, own[0])
     if configured is None or not move:
         return [Sweep("", [replace(plots.point(configured, *own), configured=True, default=True)])]
-    default = _default(lab, plots, settings, setting) or configured
-    sweeps = [_sweep(lab, plots, settings, own, setting, grid, configured, default)]
-    if method in HASHES and settings.verify:
-        usual = Dedup.model_fields["min_correlation"].default
-        floor = settings.min_correlation
-        sweeps.append(_sweep(lab, plots, settings, own, "min_correlation", CORRELATIONS, floor, usual))
-    return sweeps
+    default = _default(lab, plots, settings, setting)
+    first = _sweep(lab, plots, settings, own, setting, grid, configured, default)
+    if method not in HASHES or not settings.verify:
+        return [first]
+    usual = Dedup.model_fields["min_correlation"].default
+    floor = settings.min_correlation
+    if floor != usual:
+        # The default of the one setting is judged at the default of the other.
+        both = settings.model_copy(update={setting: default, "min_correlation": usual})
+        first = replace(first, reference=plots.point(None, *_both(lab, plots, "dedup", both)))
+    return [first, _sweep(lab, plots, settings, own, "min_correlation", CORRELATIONS, floor, usual)]
 
 
 def _sweep(
@@ -120,20 +130,17 @@ def _sweep(
     setting: str,
     grid: Sequence[float],
     configured: float,
-    default: float,
+    default: float | None,
 ) -> Sweep:
-    values = sorted({*grid, configured, default})
-    upwards = setting in ("max_distance", "tolerance")
-    try:
-        pasts = _both(lab, plots, "dedup", settings.model_copy(update={setting: values[-1] if upwards else values[0]}))
-    except ConfigError:
-        # So wide a search is refused, as SimHash does where too many pairs would be within reach.
-        values = [value for value in values if value == configured or (value < configured) == upwards]
-        pasts = own
+    wanted = {configured} if default is None else {configured, default}
+    values = sorted({*grid, *wanted})
+    loosest = max if setting in ("max_distance", "tolerance") else min
+    reach, pasts = _widest(lab, plots, settings, own, setting, [loosest(values), loosest(wanted), configured])
+    values = [value for value in values if loosest(value, reach) == reach]
     plain, planted = (replayable(past) for past in pasts)
     if plain is None or planted is None:
         # Too many pairs to compare them all: each value takes a run, so that fewer are tried.
-        values = sorted({*values[::-2], configured, default} & set(values))
+        values = sorted({*values[::-2], *wanted} & set(values))
 
     def point(value: float) -> Point:
         at = settings.model_copy(update={setting: value})
@@ -148,12 +155,32 @@ def _sweep(
     return Sweep(setting, [point(value) for value in values])
 
 
+def _widest(
+    lab: Laboratory, plots: Plots, settings: Dedup, own: Pair, setting: str, wanted: Sequence[float]
+) -> tuple[float, Pair]:
+    """The first of some values that is not refused, the configured one last, and what it finds."""
+    *wider, configured = dict.fromkeys(wanted)
+    for value in wider:
+        try:
+            return value, _both(lab, plots, "dedup", settings.model_copy(update={setting: value}))
+        except REFUSALS:
+            # The configured value was not, so that it is for too many pairs within reach.
+            continue
+    return configured, own
+
+
 def _default(lab: Laboratory, plots: Plots, settings: Dedup, setting: str) -> float | None:
-    """The value of a threshold where none is given; that of a similarity is the method's own, and a run tells it."""
+    """The value of a threshold where none is given; that of a similarity is the method's own, and a run tells it.
+
+    None if that run is refused, though the configured one is not.
+    """
     bare = settings.model_copy(update={setting: Dedup.model_fields[setting].default})
     if setting != "similarity":
         return _value(bare, setting, None)
-    return _value(bare, setting, lab.run("plain", "dedup", bare, plots.plain))
+    try:
+        return _value(bare, setting, lab.run("plain", "dedup", bare, plots.plain))
+    except REFUSALS:
+        return None
 
 
 def _marked(point: Point, configured: Any, default: Any) -> Point:
@@ -198,7 +225,11 @@ def sweep_denoise(lab: Laboratory, plots: Plots, settings: Denoise, kind: str) -
         _marked(plots.point(value, *_both(lab, plots, "denoise", at)), configured, default)
         for value, at in variants.items()
     ]
-    return [Sweep(setting, points)]
+    if plots.part != "quality" or base.limits is None:
+        return [Sweep(setting, points)]
+    # Limits of one's own are no default, however strict.
+    usual = plots.point(None, *_both(lab, plots, "denoise", base.model_copy(update={"limits": None})))
+    return [Sweep(setting, [replace(point, default=False) for point in points], usual)]
 
 
 def _variants(base: Denoise, plots: Plots, kind: str) -> tuple[str, Any, Any, dict[Any, Denoise]]:

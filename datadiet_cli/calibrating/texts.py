@@ -128,6 +128,10 @@ def shuffled(text: str, rng: np.random.Generator) -> str:
 
 
 def foreign(text: str, rng: np.random.Generator) -> str:
-    """Latin letters became those of another alphabet."""
+    """Latin letters became those of another alphabet; a text that has few of them is foreign to Latin itself."""
     del rng
-    return text.lower().translate(_FOREIGN)
+    small = text.lower()
+    letters = [letter for letter in small if letter.isalpha()]
+    if 2 * sum(ord(letter) in _FOREIGN for letter in letters) < max(len(letters), 1):
+        raise UnfitError("hardly a Latin letter")
+    return small.translate(_FOREIGN)

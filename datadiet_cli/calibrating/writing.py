@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ def pipeline(
 
     Args:
         input: INPUT.
-        output: OUTPUT; a name beside INPUT for None.
+        output: OUTPUT; a name beside INPUT, and never within it, for None.
         common: the common settings.
         steps: in order.
         expect: gates.
@@ -37,12 +38,10 @@ def pipeline(
         head: lines at the top.
 
     Raises:
-        ConfigError: the text cannot be loaded, or says something else.
+        ConfigError: the text cannot be loaded, or says something else, or nothing is beside INPUT.
     """
-    path = input.rstrip("/") or input
-    stem, ending = os.path.splitext(path) if not os.path.isdir(path) else (path, "")
     lines = [f"# {_plain(line)}" for line in head]
-    lines += [f"input: {value(input)}", f"output: {value(output or f'{stem}-diet{ending}')}"]
+    lines += [f"input: {value(input)}", f"output: {value(output or _beside(input))}"]
     lines += [f"{name}: {value(one)}" for name, one in _changed(common).items()]
     lines.append("steps:")
     for place, step in enumerate(steps):
@@ -56,6 +55,17 @@ def pipeline(
     text = "\n".join(lines) + "\n"
     _check(text, common, steps)
     return text
+
+
+def _beside(input: str) -> str:
+    """A name for OUTPUT beside INPUT; the full one where the name of INPUT, such as ``.``, would lead into it."""
+    real = os.path.realpath(input)
+    for path in (input.rstrip("/"), real):
+        stem, ending = (path, "") if os.path.isdir(real) else os.path.splitext(path)
+        found = f"{stem}-diet{ending}"
+        if stem and not os.path.realpath(found).startswith(real.rstrip("/") + "/"):
+            return found
+    raise ConfigError(f"{input}: there is no place beside it to propose as OUTPUT; name one in the configuration")
 
 
 def _changed(settings: Settings) -> dict[str, Any]:
@@ -93,7 +103,8 @@ def value(one: Any) -> str:
     if one is None or isinstance(one, bool):
         return {None: "null", True: "true", False: "false"}[one]
     if isinstance(one, float) and math.isfinite(one) and "e" in repr(one):
-        return f"{one:.20f}".rstrip("0")
+        digits = format(Decimal(repr(one)), "f")
+        return digits if "." in digits else f"{digits}.0"
     return repr(one)
 
 

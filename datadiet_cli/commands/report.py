@@ -11,7 +11,7 @@ from datadiet_cli.commands.reading import dataset_of, read_report
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import check_folder, write_atomically
+from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.pages import is_page, page_of, page_path
 from datadiet_cli.report.terminal import printable, say
@@ -41,6 +41,10 @@ def report(path: str, source: str | None, *, format: Format, output: str | None,
     document = read_report(path)
     if output is None and format == "html":
         output = page_path(path)
+    if output not in (None, STDOUT):
+        for read in (document["input"]["path"], source):
+            if read is not None:
+                check_apart(read, str(output), "INPUT")
 
     def verdicts() -> "pl.DataFrame":
         return frame_of(document, path)

@@ -206,3 +206,7 @@ PLAIN = frozenset(
     "_weight_norm linear bilinear lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell".split()
 )
 """Operations that do the same to a parameter in training as in evaluation."""
+
+LOOSE: dict[Any, Any] = {_OPS.view.default: _OPS.reshape.default}
+"""What stands for an operation that may hold only for the strides that one device or kernel gives: torch 2.11 writes
+the end of an attention as a view, which fails with another kernel. Where a view holds, reshape gives that view."""

@@ -150,8 +150,9 @@ class _Builder:
             if source in self.names:
                 self._lift(source, node)
         self._refuse_modes(node)
-        assert callable(node.target)  # noqa: S101 - of a call_function
-        self.new[node] = self.graph.call_function(node.target, *self._arguments(node))
+        target = node.target if node.kwargs else layers.LOOSE.get(node.target, node.target)
+        assert callable(target)  # noqa: S101 - of a call_function
+        self.new[node] = self.graph.call_function(target, *self._arguments(node))
 
     def _arguments(self, node: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return fx.map_arg(node.args, self.new.__getitem__), fx.map_arg(node.kwargs, self.new.__getitem__)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from datadiet_cli.nn.layers_wide import Attention, Packed
 from datadiet_cli.nn.modelfile import quiet
@@ -232,6 +233,27 @@ def test_an_attention_exported_in_training_drops_only_while_it_is_trained() -> N
     with torch.random.fork_rng(devices=[]):
         again.train()
         assert not torch.equal(again(_WIDE), again(_WIDE))
+
+
+class _Viewing(nn.Module):
+    """Attention whose end is a view, which holds only for the strides that one of its kernels gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(8, 24)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.enter(x).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4).unbind()
+        found = nn.functional.scaled_dot_product_attention(query, key, value)
+        return found.permute(0, 2, 1, 3).view(x.shape)
+
+
+def test_a_view_after_attention_holds_for_each_kernel() -> None:
+    network = _Viewing()
+    again = rehydrate(_program(network, _WIDE))
+    with sdpa_kernel(SDPBackend.MATH):
+        found = again(_WIDE)
+    torch.testing.assert_close(found, network(_WIDE))
 
 
 def test_sizes_are_those_of_the_tensors() -> None:

@@ -151,7 +151,7 @@ class TestWhatIsShown:
         assert (
             blurred.lead == "100 samples dropped. The 12 clearest are shown, and the 12 closest to the threshold of 5."
         )
-        kept = found["Kept, but only just: blurred"]
+        kept = found["Kept, closest to: blurred"]
         assert "edge width: 4.9, threshold 5" in looked(kept.body).text
 
     def test_of_what_was_not_chosen_some_of_every_score_are_shown(self):
@@ -179,7 +179,7 @@ class TestWhatIsShown:
         found = galleries(rows, metrics={"close_calls": near})
         assert len(found) == GALLERIES
         assert list(found.values())[-1].lead.endswith(
-            "Not shown at all: kept, but only just: dark, reason 12, reason 13."
+            "Not shown at all: kept, closest to: dark, reason 12, reason 13."
         )
 
     def test_what_a_baseline_accepts_stands_apart(self):

@@ -37,12 +37,14 @@ class Gallery:
         title: what they are.
         lead: a sentence that says what was done to them, in which order they stand, and how many of how many are shown.
         body: the cards.
+        aside: whether it is folded away, as nothing of its sort was found.
     """
 
     name: str
     title: str
     lead: str
     body: Markup
+    aside: bool = False
 
 
 def plain(text: object, most: int = LONGEST) -> str:

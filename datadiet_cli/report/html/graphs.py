@@ -38,7 +38,7 @@ def graphs_of(document: Mapping[str, Any], number: int, beside: Beside | None = 
         *model_graphs(metrics, beside or (lambda _ending: None)),
         *proof_graphs(metrics),
         latency_graph(inner(timings, "latency")),
-        *score_graphs(metrics),
+        *score_graphs(metrics, step.get("verdicts")),
     ]
     return [graph for graph in found if graph is not None]
 

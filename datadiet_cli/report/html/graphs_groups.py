@@ -40,7 +40,7 @@ def group_graph(title: str, sizes: Sizes, what: str, *, unchanged: bool = False)
     words = "" if changed else f"None of the {what} changed in size."
     if rest:
         words = f"{words} {_more(sizes, rest, what)}".strip()
-    return Graph(title, bars(title, pairs, legend=legend), words)
+    return Graph(title, bars(title, pairs, legend=legend), words, aside=not changed)
 
 
 def _more(sizes: Sizes, rest: list[str], what: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from datadiet_cli.report.html.base import Graph, plain
+from datadiet_cli.report.html.cards.words import PAIRS
 from datadiet_cli.report.html.charts.base import WIDTH, finite, fits, inner, known, percent
 from datadiet_cli.report.html.charts.histogram import Histogram, divided, histogram
 from datadiet_cli.report.html.charts.lines import Axes, Curve, curves
@@ -14,9 +15,15 @@ _UNIT = Scale(0.0, 1.0, 0.0, 1.0, said=share_said)
 _ORDER = ("after", "before", "random", "cost", "scratch")
 
 
-def score_graphs(metrics: Mapping[str, Any]) -> list[Graph | None]:
-    """Histograms of a step's scores, and the ROC curves of its models."""
-    found: list[Graph | None] = [_spread(one) for one in _several(metrics.get("histograms"))[:MOST_HISTOGRAMS]]
+def score_graphs(metrics: Mapping[str, Any], verdicts: object = None) -> list[Graph | None]:
+    """Histograms of a step's scores, and the ROC curves of its models.
+
+    Args:
+        metrics: of the step.
+        verdicts: of the step: how many have which action and reason.
+    """
+    told = _several(metrics.get("histograms"))[:MOST_HISTOGRAMS]
+    found: list[Graph | None] = [_spread(one, verdicts, first=one is told[0]) for one in told]
     found += [
         _roc(f"ROC curve, {name} samples", [(name, inner(metrics, name, "roc_curve"))])
         for name in ("test", "validation")
@@ -32,7 +39,7 @@ def score_graphs(metrics: Mapping[str, Any]) -> list[Graph | None]:
     return found
 
 
-def _spread(one: Any) -> Graph | None:
+def _spread(one: Any, verdicts: object, *, first: bool) -> Graph | None:
     edges, counts = known(inner(one, "edges")), known(inner(one, "counts"))
     if not counts or len(edges) != len(counts) + 1 or None in edges or None in counts:
         return None
@@ -43,25 +50,39 @@ def _spread(one: Any) -> Graph | None:
     unit = str(inner(one, "unit") or "score")
     own = Histogram(unit, ends, sizes, finite(inner(one, "threshold")), side if side in ("above", "below") else None)
     title = f"Scores: {plain(inner(one, 'of') or '')}"
-    return Graph(title, histogram(title, own), _told(own), aside=_finds_nothing(own))
+    reason = str(inner(one, "of"))
+    # Scores of copies are of pairs, of which many are of the same samples.
+    named = _named(verdicts, reason) if isinstance(verdicts, Mapping) and reason not in PAIRS else None
+    words = _told(own, named, first=first)
+    return Graph(title, histogram(title, own), words, aside=_finds_nothing(own) or named == 0)
+
+
+def _named(verdicts: Mapping[str, Any], reason: str) -> int:
+    """Samples that have verdicts of a reason."""
+    return int(sum(finite(inner(counted, reason)) or 0 for counted in verdicts.values()))
 
 
 def _finds_nothing(one: Histogram) -> bool:
     """Whether no score lies on the side of the threshold where findings are."""
+    return one.threshold is not None and one.side is not None and not _beyond(one, whole=False)
+
+
+def _beyond(one: Histogram, *, whole: bool) -> int:
+    """Scores in bins that lie on the side of findings, wholly or at least partly."""
     limit = one.threshold
     if limit is None or one.side is None:
-        return False
-    beyond = [
-        n
-        for n, low, high in zip(one.counts, one.edges, one.edges[1:], strict=False)
-        if (high > limit if one.side == "above" else low < limit)
-    ]
-    return not any(beyond)
+        return 0
+    bins = zip(one.counts, one.edges, one.edges[1:], strict=False)
+    if one.side == "above":
+        return int(sum(n for n, low, high in bins if (low if whole else high) > limit))
+    return int(sum(n for n, low, high in bins if (high if whole else low) < limit))
 
 
-def _told(one: Histogram) -> str:
+def _told(one: Histogram, named: int | None, *, first: bool) -> str:
     """How it is to be read."""
-    words = ["The outermost bars hold what lies beyond them, too."]
+    words = ["In charts of scores, the outermost bars hold what lies beyond them, too."] if first else []
+    if named is not None and (beyond := _beyond(one, whole=True)) > named:
+        words.append(f"Of {beyond:,} beyond the threshold {named:,} were named: more than this score decides.")
     if divided(one):
         words.append("The threshold goes through the grey bar.")
     if not fits(one.unit, WIDTH):

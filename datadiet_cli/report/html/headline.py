@@ -4,9 +4,12 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.report.terminal import size_in_words
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,13 @@ class Headline:
     strip: list[Stop]
 
 
-def headline_of(document: Mapping[str, Any]) -> Headline:
-    """The head of a report's page."""
+def headline_of(document: Mapping[str, Any], verdicts: "pl.DataFrame") -> Headline:
+    """The head of a report's page.
+
+    Args:
+        document: the report.
+        verdicts: all of them.
+    """
     failed = [gate for gate in document["gates"] if not gate["passed"]]
     unreadable = document["figures"]["unreadable"]
     return Headline(
@@ -61,28 +69,28 @@ def headline_of(document: Mapping[str, Any]) -> Headline:
         tone="bad" if failed else "warn" if unreadable else "good",
         verdict=_verdict(document, len(failed)),
         tiles=_tiles(document),
-        strip=_strip(document),
+        strip=_strip(document, _flagged(verdicts)),
     )
 
 
 def _verdict(document: Mapping[str, Any], failed: int) -> list[str]:
     before, figures, gates = document["input"], document["figures"], len(document["gates"])
     said = []
+    if failed:
+        said.append(f"{failed} of {_count(gates, 'gate')} failed, so nothing was written.")
     if document["output"]["what"] == "dataset":
-        removed = figures["removed"]
+        removed, done = figures["removed"], document["published"]
         share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
         said.append(
-            f"{removed:,} of {_count(before['samples'], 'sample')} removed{share}."
+            f"{removed:,} of {_count(before['samples'], 'sample')} {'removed' if done else 'would go'}{share}."
             if removed
-            else "No sample was removed."
+            else f"No sample {'was removed' if done else 'would go'}."
         )
         done = [f"{figures[name]:,} {name}" for name in ("added", "relabelled", "imputed", "flagged") if figures[name]]
         said += [f"{', '.join(done)}."] if done else []
     if unreadable := figures["unreadable"]:
         said.append(f"{_count(unreadable, 'sample')} could not be read.")
-    if failed:
-        said.append(f"{failed} of {_count(gates, 'gate')} failed, so nothing was written.")
-    elif gates:
+    if gates and not failed:
         said.append({1: "The gate held.", 2: "Both gates held."}.get(gates, f"All {gates} gates held."))
     if not document["published"] and not failed and document["output"]["what"] != "report":
         said.append("Nothing was written: it is what would become of it.")
@@ -116,7 +124,7 @@ def _tiles(document: Mapping[str, Any]) -> list[Tile]:
     if figures["columns_dropped"]:
         tiles.append(Tile("columns gone", None, f"{figures['columns_dropped']:,}"))
     if "accuracy" in figures:
-        tiles.append(Tile("accuracy", None, f"{figures['accuracy']:.1%}", _lost(figures)))
+        tiles.append(_reached(document, figures))
     tiles.append(Tile("took", None, _seconds(document["run"]["seconds"])))
     return tiles
 
@@ -128,10 +136,15 @@ def _less(before: int, after: int) -> str:
     return f"{(after - before) / before:+.1%}".replace("-", "\N{MINUS SIGN}")
 
 
-def _lost(figures: Mapping[str, float]) -> str:
-    if "accuracy_drop" not in figures:
-        return ""
-    return f"at most {100 * figures['accuracy_drop']:.1f} points lost"
+def _reached(document: Mapping[str, Any], figures: Mapping[str, float]) -> Tile:
+    """How good the model is afterwards: its accuracy, or R2 where it tells a number."""
+    blocks = [block for step in document["steps"] for block in step["metrics"].get("protocols", {}).values()]
+    of_classes = all(block["task"] == "classification" for block in blocks)
+    score, lost = figures["accuracy"], figures.get("accuracy_drop")
+    said = "" if lost is None else f"at most {100 * lost:.1f} points lost" if of_classes else f"at most {lost:.3f} lost"
+    if lost is not None and lost <= 0:
+        said = "nothing lost"
+    return Tile("accuracy", None, f"{score:.1%}", said) if of_classes else Tile("R2", None, f"{score:.3f}", said)
 
 
 def _seconds(seconds: float) -> str:
@@ -142,7 +155,17 @@ def _seconds(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def _strip(document: Mapping[str, Any]) -> list[Stop]:
+def _flagged(verdicts: "pl.DataFrame") -> dict[int, int]:
+    """Samples that each step flagged: one may be flagged for several reasons, or be dropped for another."""
+    import polars as pl
+
+    key = "step_number", "id"
+    dropped = verdicts.lazy().filter(pl.col("action") == "drop").select(key)
+    flags = verdicts.lazy().filter(pl.col("action") == "flag").select(key).join(dropped, on=key, how="anti")
+    return dict(flags.unique().group_by("step_number").len().collect().rows())
+
+
+def _strip(document: Mapping[str, Any], flags: Mapping[int, int]) -> list[Stop]:
     before, after = document["input"], document["output"]
     stops = [Stop("input", f"{before['samples']:,}", _name(before["path"]), None)]
     for number, step in enumerate(document["steps"]):
@@ -151,7 +174,7 @@ def _strip(document: Mapping[str, Any]) -> list[Stop]:
             continue
         change = step["samples_out"] - step["samples_in"]
         took = f"{change:+,}".replace("-", "\N{MINUS SIGN}") if change else ""
-        flagged = sum(step["verdicts"].get("flag", {}).values())
+        flagged = flags.get(number, 0)
         told = ", ".join(part for part in (took, f"{flagged:,} flagged" if flagged else "") if part)
         stops.append(Stop(step["name"], f"{step['samples_out']:,}", told, number))
     if document["published"] and after["what"] == "dataset":

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import UndefinedError
 from markupsafe import Markup
 
 from datadiet_cli.report.html.base import Gallery, Graph
@@ -45,6 +46,9 @@ def render(
 
     Returns:
         HTML in UTF-8, at most `LARGEST` bytes: graphs and galleries that have no room are left out, and it says so.
+
+    Raises:
+        KeyError: the report lacks something.
     """
     room = _Room(_ROOM)
     overview = room.graphs(overview_of(document))
@@ -54,17 +58,20 @@ def render(
         galleries = room.galleries(galleries_of(document, verdicts, content, number))
         sections.append(section_of(document, verdicts, number, graphs, galleries))
     page = environment().get_template("page.html")
-    text = page.render(
-        styles=[Markup(environment().get_template(name).render()) for name in _STYLES],  # noqa: S704 - our own files
-        head=headline_of(document),
-        overview=overview,
-        sections=sections,
-        document=document,
-        notice=notice,
-        left_out=room.left_out,
-        rows=verdicts.head(ROWS).to_dicts(),
-        total=len(verdicts),
-    )
+    try:
+        text = page.render(
+            styles=[Markup(environment().get_template(name).render()) for name in _STYLES],  # noqa: S704 - our own files
+            head=headline_of(document, verdicts),
+            overview=overview,
+            sections=sections,
+            document=document,
+            notice=notice,
+            left_out=room.left_out,
+            rows=verdicts.head(ROWS).to_dicts(),
+            total=len(verdicts),
+        )
+    except UndefinedError as error:
+        raise KeyError(str(error)) from error
     return text.encode("utf-8", "backslashreplace")
 
 

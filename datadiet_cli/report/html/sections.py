@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report import comparison
 from datadiet_cli.report.html.base import Gallery, Graph
+from datadiet_cli.report.html.cards.words import plural
 from datadiet_cli.report.telling import PROTOCOLS, headline, remarks, timed, verdict_words
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 200
 """Columns that are listed; the report has them all."""
+NOTES = 20
+"""Notes of a step that are shown."""
 EXAMPLES = 3
 """Samples that are named for each reason."""
 
@@ -95,7 +98,7 @@ def section_of(
         number=number,
         name=step["name"],
         line=headline(step, columns),
-        samples=f"{step['samples_in']:,} samples in, {step['samples_out']:,} out",
+        samples=f"{plural(step['samples_in'], 'sample')} in, {step['samples_out']:,} out",
         took=f"{ran['seconds']:.1f} s" + (", remembered from an earlier run" if ran["resumed"] else ""),
         findings=_findings(step, verdicts, number, reasons_of(step["name"])),
         notes=_notes(step),
@@ -127,6 +130,8 @@ def _findings(
 def _notes(step: Mapping[str, Any]) -> list[str]:
     metrics = step["metrics"]
     notes = list(metrics.get("notes", ()))
+    if len(notes) > NOTES:
+        notes = [*notes[:NOTES], f"{len(notes) - NOTES:,} more notes are in the report"]
     if lost := metrics.get("against_unreadable"):
         notes.append(f"{lost:,} samples of other datasets could not be read and compared")
     if idle := metrics.get("without_effect"):

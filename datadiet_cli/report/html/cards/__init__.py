@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from datadiet_cli.report.html.base import Gallery
 from datadiet_cli.report.html.cards.base import drawn
-from datadiet_cli.report.html.cards.choosing import MOST, Group, groups_of
+from datadiet_cli.report.html.cards.choosing import EACH, MOST, UNREADABLE, Group, groups_of
 from datadiet_cli.report.html.cards.making import cards_of
 from datadiet_cli.report.html.cards.words import number as written
 from datadiet_cli.report.html.cards.words import plural
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GALLERIES = 12
 """Galleries of a step."""
+OPEN = 12
+"""Cards of a gallery that are not folded away."""
 ROOM = 2_800_000
 """Bytes that the galleries of all steps may take."""
 
@@ -34,10 +36,9 @@ def galleries_of(document: Mapping[str, Any], frame: "pl.DataFrame", content: Co
     Returns:
         what matters most first. How much is shown of how much is in the leads.
     """
-    import polars as pl
-
     step = document["steps"][number]
-    groups = groups_of(step, frame.filter(pl.col("step_number") == number), number)
+    own, told_before = _first_told(frame, number)
+    groups = groups_of(step, own, number)
     # What was found goes before what was not.
     first = sorted(groups, key=lambda group: not group.found)[:GALLERIES]
     shown, hidden = ([group for group in groups if (group in first) is chosen] for chosen in (True, False))
@@ -48,10 +49,25 @@ def galleries_of(document: Mapping[str, Any], frame: "pl.DataFrame", content: Co
         fitting = _fitting(cards, room // (len(shown) - place))
         room -= sum(map(len, fitting))
         lead = _lead(group, len(fitting))
+        if told_before and group.reason == UNREADABLE:
+            lead += f" {told_before:,} more are shown at an earlier step."
         if hidden and group is shown[-1]:
             lead += f" Not shown at all: {', '.join(each.title.lower() for each in hidden)}."
-        galleries.append(Gallery(group.name, group.title, lead, _body(fitting, document["input"]["kind"])))
+        body = _body(fitting, document["input"]["kind"])
+        aside = not group.found and not any(each.found and each.reason == group.reason for each in groups)
+        galleries.append(Gallery(group.name, group.title, lead, body, aside))
     return galleries
+
+
+def _first_told(frame: "pl.DataFrame", number: int) -> tuple["pl.DataFrame", int]:
+    """The verdicts of a step without those on broken samples that an earlier step named, and how many those are."""
+    import polars as pl
+
+    own = frame.filter(pl.col("step_number") == number)
+    broken = frame.filter((pl.col("reason") == UNREADABLE) & (pl.col("step_number") < number))["id"].unique()
+    again = (pl.col("reason") == UNREADABLE) & pl.col("id").is_in(broken.implode())
+    left = own.filter(~again)
+    return left, len(own) - len(left)
 
 
 def _fitting(cards: Sequence[Markup], room: int) -> list[Markup]:
@@ -67,7 +83,14 @@ def _fitting(cards: Sequence[Markup], room: int) -> list[Markup]:
 
 
 def _body(cards: Sequence[Markup], kind: str) -> Markup:
-    return Markup('<ul class="cards of-{}">\n{}</ul>').format(kind, Markup().join(cards))
+    """The cards, the later ones folded away."""
+    rows = Markup('<ul class="cards of-{}">\n{}</ul>')
+    first, rest = cards[:OPEN], cards[OPEN:]
+    body = rows.format(kind, Markup().join(first))
+    if not rest:
+        return body
+    more = Markup('{}\n<details class="more"><summary>{:,} more</summary>\n{}</details>')
+    return more.format(body, len(rest), rows.format(kind, Markup().join(rest)))
 
 
 def _lead(group: Group, shown: int) -> str:
@@ -86,6 +109,10 @@ def _which(group: Group, shown: int, limit: str) -> str:
             ("" if shown == 1 else "The closest calls stand first.")
             if every
             else f"The {shown} closest calls are shown."
+        )
+    if group.order == "several":
+        return (
+            f"{shown} are shown, the closest calls first; of one kept sample {EACH}, and more only where there is room."
         )
     if group.order == "spread":
         return "" if every else f"{shown} of them are shown, spread evenly over all."

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 MOST = 24
 """Cards of a gallery."""
 
-Order = Literal["closest", "both", "spread", "name"]
+EACH = 3
+"""Pairs of one kept sample, while others have room."""
+UNREADABLE = "unreadable"
+
+Order = Literal["closest", "several", "both", "spread", "name"]
 
 
 @dataclass(frozen=True)
@@ -155,19 +159,33 @@ def _chosen(part: "pl.DataFrame", reason: str, metrics: Mapping[str, Any]) -> tu
 
     gap = (pl.col("score") - pl.col("threshold")).abs() / pl.col("threshold").abs().clip(1e-12)
     ranked = part.with_columns(gap.fill_null(np.inf).alias("_gap"))
-    if reason in words.CHOSEN or reason in words.MADE or reason == "unreadable":
-        ranked = ranked.sort("detail" if reason == "unreadable" else "score", "id", nulls_last=True)
-        places = np.unique(np.linspace(0, len(part) - 1, min(MOST, len(part))).round().astype(np.int64))
-        return ranked[places], "spread"
+    if reason in words.CHOSEN or reason in words.MADE or reason == UNREADABLE:
+        return _evenly(ranked.sort("detail" if reason == UNREADABLE else "score", "id", nulls_last=True)), "spread"
     if not ranked["_gap"].is_finite().any():
         return ranked.sort("detail", "id", nulls_last=True).head(MOST), "name"
     if reason in words.PAIRS:
-        ranked = _with_calls(ranked, metrics.get("closest_calls") or {})
-        return ranked.sort("_call", "_gap", "id", nulls_last=True).head(MOST), "closest"
+        return _closest(_with_calls(ranked, metrics.get("closest_calls") or {}))
     ranked = ranked.sort("_gap", "id", descending=[True, False])
     if len(ranked) <= MOST:
         return ranked, "both"
     return pl.concat([ranked.head(MOST // 2), ranked.tail(MOST - MOST // 2)]), "both"
+
+
+def _evenly(rows: "pl.DataFrame") -> "pl.DataFrame":
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(MOST, len(rows))).round().astype(np.int64))]
+
+
+def _closest(ranked: "pl.DataFrame") -> tuple["pl.DataFrame", Order]:
+    """Of pairs the closest calls: not all of the same kept sample, where others have some."""
+    import polars as pl
+
+    if ranked["_call"].null_count() == len(ranked) and ranked["_gap"].n_unique() == 1:
+        # Where all are as near to the threshold, such as exact copies, none is a close call.
+        return _evenly(ranked), "spread"
+    ordered = ranked.sort("_call", "_gap", "id", nulls_last=True).with_row_index("_place")
+    of_one = pl.int_range(pl.len()).over(pl.coalesce("witness", "id"))
+    shown = ordered.sort(of_one >= EACH, "_place").head(MOST).sort("_place")
+    return shown, "closest" if not len(shown) or shown["_place"][-1] < MOST else "several"
 
 
 def _with_calls(ranked: "pl.DataFrame", calls: Mapping[str, Any]) -> "pl.DataFrame":

@@ -113,7 +113,7 @@ def _table(entry: Entry, tiles: Sequence[Tile], looks: Looks) -> Table | None:
     known = [cells for tile in tiles[1:] if not tile.words and (cells := looks.record(tile.name)) is not None]
     if record is None:
         return _of_parents(entry, known, looks)
-    if known and (entry.reason in words.PAIRS or entry.reason in words.CHOSEN):
+    if known and (entry.reason in words.PAIRS or entry.reason in words.CHOSEN or entry.action == words.NEAR):
         return tables.pair(record, known[0], (tiles[0].role, tiles[1].role), mark=entry.reason in words.PAIRS)
     near = [(name, cells) for name, _ in _neighbours(entry) if (cells := looks.record(name)) is not None]
     if near and all(map(tables.is_short, (record, *(cells for _, cells in near)))):

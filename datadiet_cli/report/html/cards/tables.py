@@ -93,6 +93,8 @@ def pair(one: Record, other: Record, roles: tuple[str, str], *, mark: bool) -> T
     names = [name for name in one if name in other]
     differing = [name for name in names if one[name] != other[name]]
     same = [name for name in names if one[name] == other[name]]
+    if not differing:
+        return _same(one)
     lines = [(name, _both(one[name], other[name], mark=mark)) for name in differing[:ODD]]
     room = max(LINES - len(lines), 2)
     lines += [(name, (Cell(_cell(one[name])), Cell(_cell(other[name])))) for name in same[:room]]
@@ -102,9 +104,15 @@ def pair(one: Record, other: Record, roles: tuple[str, str], *, mark: bool) -> T
         if count > 0
     ]
     more = f"and {' and '.join(hidden)}" if hidden else ""
-    if not differing:
-        more = "; ".join(part for part in ("all cells are equal", more) if part)
     return Table(("column", *roles), tuple(lines), more)
+
+
+def _same(record: Record) -> Table:
+    """The cells of two records that have the same ones."""
+    lines = [(name, (Cell(_cell(record[name])),)) for name in list(record)[:LINES]]
+    hidden = len(record) - len(lines)
+    more = f"; and {words.plural(hidden, 'more column')}" if hidden else ""
+    return Table(("column", "both"), tuple(lines), f"all cells are equal{more}")
 
 
 def is_short(record: Record) -> bool:

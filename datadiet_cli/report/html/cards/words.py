@@ -64,8 +64,8 @@ TITLES = {
 
 NEAR_TITLES = {
     "duplicate": "Kept, though much alike",
-    "wrong-label": "Labels that only just pass",
-    "outlier": "Unlike the others, though not enough",
+    "wrong-label": "Kept, closest to: labels that are most likely wrong",
+    "outlier": "Kept, closest to: unlike the other samples",
 }
 """Of galleries of what was not found, where there is more to say than that."""
 
@@ -97,7 +97,7 @@ def title_of(reason: str) -> str:
 
 def near_title_of(reason: str) -> str:
     """The title of a gallery of what came near to being found."""
-    return NEAR_TITLES.get(reason) or f"Kept, but only just: {title_of(reason).lower()}"
+    return NEAR_TITLES.get(reason) or f"Kept, closest to: {title_of(reason).lower()}"
 
 
 def place_of(reason: str) -> int:
