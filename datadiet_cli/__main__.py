@@ -101,7 +101,7 @@ def _complete(words: list[str]) -> int:
     from datadiet_cli.cli import app
     from datadiet_cli.completing import answer
 
-    print(answer(app, words))  # noqa: T201 - what the shell reads
+    print(answer(app, words, os.environ[_COMPLETE]))  # noqa: T201 - what the shell reads
     return ExitCode.DONE
 
 

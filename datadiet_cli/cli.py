@@ -10,6 +10,7 @@ import typer
 import typer.main
 
 from datadiet_cli import __version__
+from datadiet_cli.calibrating.names import ALL_NAMES
 from datadiet_cli.cli_reports import register as register_reports
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.registry import STEPS, settings_of
@@ -227,7 +228,12 @@ def _calibrate(
     ] = None,
     samples: Annotated[int, typer.Option("--samples", min=20, help="How many training samples to draw.")] = 400,
     faults: Annotated[
-        list[str] | None, typer.Option("--fault", help="Kind of fault to plant; may be given several times.")
+        list[str] | None,
+        typer.Option(
+            "--fault",
+            help="Kind of fault to plant; may be given several times.",
+            autocompletion=lambda: list(ALL_NAMES),
+        ),
     ] = None,
     max_false: Annotated[
         str, typer.Option("--max-false", metavar="<share>", help="False findings that a proposal may add at most.")

@@ -80,20 +80,21 @@ class _Line:
         return next((p for p in self.parameters if flag in p.flags), None)
 
 
-def answer(app: typer.Typer, words: Sequence[str]) -> str:
+def answer(app: typer.Typer, words: Sequence[str], shell: str) -> str:
     """Say what may stand in the place of the last word, in the lines that the shell scripts read.
 
     Args:
         app: the command line.
         words: those after `datadiet`, up to and with the one that is being typed, which may be empty.
+        shell: that asks, as the scripts name it; bash has words of its own.
     """
-    kind, found = complete(app, words)
+    kind, found = complete(app, _joined(words) if shell == "bash" else words)
     return "\n".join([kind, *(f"{word}\t{meaning}" for word, meaning in found)])
 
 
 def complete(app: typer.Typer, words: Sequence[str]) -> Answer:
     """Find what may stand in the place of the last word."""
-    *before, typed = _joined(words) or [""]
+    *before, typed = words or [""]
     commands = {str(c.name): c for c in app.registered_commands if not c.hidden}
     named = next((i for i, word in enumerate(before) if not word.startswith("-")), None)
     if named is None:
@@ -149,15 +150,17 @@ def _first_sentence(text: str) -> str:
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    """Bash takes `--method=fast` for three words."""
+    """Bash takes `--method=fast` for three words, and `--label=a=b` for five."""
     found: list[str] = []
+    value = False
     for word in words:
-        if word == "=" and found and found[-1].startswith("--") and "=" not in found[-1]:
-            found[-1] += "="
-        elif found and found[-1].startswith("--") and found[-1].endswith("=") and found[-1].count("=") == 1:
+        sign = bool(word) and not word.strip("=")
+        # What follows an empty value is the next option.
+        if found and (sign or (value and not word.startswith("--"))):
             found[-1] += word
         else:
             found.append(word)
+        value = sign
     return found
 
 

@@ -90,7 +90,7 @@ def _manner(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit 1 if anything would change, or more than --max-removed go."),
+        typer.Option("--check", help="Write nothing; exit 1 if anything would change; --max-removed lets as much go."),
     ] = False,
     listing: Annotated[
         Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")

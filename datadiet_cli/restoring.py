@@ -108,8 +108,7 @@ def refuse(past: Past, place: str, found: Differences, shown: int) -> None:
     """
     if any(found):
         raise InputError(
-            f"{place}: has changed since {past.report} was written: {found.in_words(shown)}; "
-            "nothing was restored"
+            f"{place}: has changed since {past.report} was written: {found.in_words(shown)}; nothing was restored"
         )
 
 
@@ -223,6 +222,10 @@ def _dropped(past: Past) -> dict[int, list[str]]:
     try:
         frame = verdict_frame(past.document, past.report)
         frame = frame.filter(frame["action"] == str(Action.DROP)).select("step_number", "id").drop_nulls().unique()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{error.filename}: is missing; it belongs to {past.report}, and must stand beside it"
+        ) from error
     except DAMAGED as error:
         raise past.damaged(error) from error
     found: dict[int, list[str]] = {}

@@ -47,7 +47,9 @@ class TestCommandLine:
         assert "dedup" in refused("dedpu", pets, tmp_path / "out").replace("dedpu", "")
 
     def test_json_and_list_both_want_stdout(self, refused, pets, tmp_path):
-        assert "--json and --list" in refused("dedup", pets, tmp_path / "out", "--json", "--list", "kept")
+        said = "{} and --list both print to stdout; choose one"
+        for flags, named in ((["--json"], "--json (--format json)"), (["--format", "sarif"], "--format sarif")):
+            assert said.format(named) in refused("dedup", pets, tmp_path / "out", *flags, "--list", "kept")
 
     def test_cuda_without_a_device(self, refused, pets, tmp_path, monkeypatch):
         import torch

@@ -6,8 +6,9 @@ import tempfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.conftest import class_folders, table, tree_digest
+from tests.conftest import class_folders, picture, table, tree_digest
 
 QUICK = ("--fault", "exact-copy", "--fault", "flip", "--fault", "truncated", "--fault", "dark")
 
@@ -201,3 +202,103 @@ def test_a_family_that_is_switched_off_is_not_planted_for(photos, datadiet, tmp_
     assert [found["part"] for found in document["parts"]] == ["broken"]
     assert document["not_planted"]["dark"] == "quality: none"
     assert document["not_planted"]["flip"] == "there is no dedup"
+
+
+@pytest.mark.parametrize(
+    ("own", "more", "proposed"),
+    [
+        (0.3, "", {"max_distance": 12}),
+        # The default distance at this correlation names some, too; both defaults name none.
+        (0.4, "min_correlation: 0.5\n", {"min_correlation": 0.75}),
+        # A distance of 0 names as few, and would switch all of it off.
+        (0.5, "verify: false\n", {"max_distance": 12}),
+    ],
+)
+def test_a_configured_value_that_is_too_loose_is_taken_back(own, more, proposed, datadiet, tmp_path):
+    # Each has much of one and the same picture in it, so that they agree in detail and hardly in their hashes.
+    (tmp_path / "in").mkdir()
+    for i in range(24):
+        Image.blend(picture(0), picture(i + 1), own).save(tmp_path / f"in/{i:02d}.png")
+    config = tmp_path / "c.yaml"
+    config.write_text(f"max_distance: 30\n{more}")
+    ran = datadiet("calibrate", tmp_path / "in", "-c", config, "--json", "--quiet", "--fault", "exact-copy")
+    assert ran.code == 0, ran.err
+    proposal = part(json.loads(ran.out), "copies")["proposal"]
+    assert proposal["settings"] == proposed
+    assert proposal["words"].endswith("which the default leaves alone, and finds no planted fault less")
+
+
+def test_limits_of_ones_own_are_no_default(photos, datadiet, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("quality: auto\nlimits: [dark=200]\noutliers: none\nlabels: none\n")
+    ran = datadiet("calibrate", photos, "-c", config, "--json", "--quiet", "--fault", "dark")
+    assert ran.code == 0, ran.err
+    quality = part(json.loads(ran.out), "quality")
+    assert now(quality)["false"]["named"] > 30
+    assert not any(point["default"] for point in quality["sweeps"][0]["points"])
+    assert "untouched samples" in quality["proposal"]["words"]
+    assert "default" in quality["proposal"]["words"]
+
+
+@pytest.mark.parametrize("most", [12, 11])
+def test_a_search_that_is_refused_is_tried_less_wide(most, datadiet, tmp_path, monkeypatch):
+    from datadiet_cli.errors import InputError
+    from datadiet_cli.steps.likeness import texts
+
+    within = texts._within
+
+    def refusing(values, reach, context):
+        if reach > most + 1:
+            raise InputError("too many pairs")
+        return within(values, reach, context)
+
+    monkeypatch.setattr(texts, "_within", refusing)
+    words = np.array("the old piano is out of tune and nobody has looked at roof since storm".split())
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for i in range(40):
+        (tmp_path / f"in/{i:02d}.txt").write_text(" ".join(rng.permutation(np.repeat(words, 4))))
+    config = tmp_path / "c.yaml"
+    config.write_text(f"method: simhash\nmax_distance: {most}\n")
+    ran = datadiet("calibrate", tmp_path / "in", "-c", config, "--json", "--quiet", "--fault", "exact-copy")
+    assert ran.code == 0, ran.err
+    points = part(json.loads(ran.out), "copies")["sweeps"][0]["points"]
+    assert [point["value"] for point in points] == [0, 2, 4, 6, 8, 10, most]
+    assert [point["value"] for point in points if point["default"]] == [10]
+
+
+def test_dedup_that_stands_behind_denoise_tells_the_copies_as_well(datadiet, tmp_path):
+    photos = class_folders(tmp_path / "in", {f"a/{i:02d}.png": i // 20 * 100 + i % 30 for i in range(40)})
+    config, shares = tmp_path / "c.yaml", []
+    for order in ("dedup, denoise", "denoise, dedup"):
+        config.write_text(f"steps: [{order}]\n")
+        ran = datadiet("calibrate", photos, "-c", config, "--json", "--quiet", "--fault", "flip")
+        assert ran.code == 0, ran.err
+        shares.append(part(json.loads(ran.out), "copies"))
+    assert shares[0] == shares[1]
+
+
+def test_numbers_are_told_though_the_proposal_cannot_be_written(photos, datadiet, tmp_path, monkeypatch):
+    from datadiet_cli.commands import calibrate
+    from datadiet_cli.errors import OutputError
+
+    def full(path, content):
+        raise OutputError(f"{path}: the disk is full")
+
+    monkeypatch.setattr(calibrate, "write_atomically", full)
+    ran = datadiet("calibrate", photos, "--json", "--write", tmp_path / "p.yaml", "--fault", "exact-copy")
+    assert ran.code == 2
+    assert "the disk is full" in ran.err
+    assert json.loads(ran.out)["samples"] == 40
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_output_that_is_proposed_lies_outside_input(inside, photos, datadiet, tmp_path, monkeypatch):
+    monkeypatch.chdir(photos / "a" if inside else photos)
+    wanted, config = tmp_path / "p.yaml", tmp_path / "c.yaml"
+    config.write_text("method: exact\n")
+    place = ".." if inside else "."
+    ran = datadiet("calibrate", place, "-c", config, "--write", wanted, "--quiet", "--fault", "exact-copy")
+    assert ran.code == 0, ran.err
+    assert f'output: "{photos}-diet"' in wanted.read_text()
+    assert datadiet("run", wanted, "--dry-run").code == 0

@@ -144,7 +144,8 @@ def test_every_flag_of_help_is_offered(command, datadiet):
         (["dedup", "--seed", ""], None),  # a number
         (["dedup", "--", "--meth"], "files"),
         (["dedup", "--method=phash", "--list", "ke"], ["kept"]),
-        (["dedup", "--method", "=", "fing"], ["--method=fingerprint"]),  # as bash cuts it
+        (["calibrate", "--fault", "watermark", "--fault", "label-"], ["label-flip"]),
+        (["dedup", "--label=", "--forc"], ["--force"]),
         (["cache", ""], ["info", "clear"]),
         (["inspect", "-q", "--js"], ["--json"]),
         (["no-such", ""], None),
@@ -160,6 +161,31 @@ def test_what_is_offered_depends_on_what_is_there(words, offered):
         assert [word for word, _ in found] == offered
 
 
+@pytest.mark.parametrize(
+    ("shell", "words", "offered"),
+    [
+        ("bash", ["dedup", "--method", "=", "fing"], ["--method=fingerprint"]),
+        ("bash", ["dedup", "--label", "=", "a", "=", "b", "in", "out", "--forc"], ["--force"]),
+        ("bash", ["dedup", "--label", "=", "--forc"], ["--force"]),
+        ("bash", ["run", "a", "=", "b.yaml", "--forc"], ["--force"]),
+        ("bash", ["dedup", "--method", "="], ["--method=phash"]),
+        ("zsh", ["dedup", "--label=", "in", "--forc"], ["--force"]),
+        ("fish", ["dedup", "--label=a=b", "in", "--method=fing"], ["--method=fingerprint"]),
+    ],
+)
+def test_each_shell_has_words_of_its_own(shell, words, offered):
+    kind, *found = answer(app, words, shell).splitlines()
+    assert kind == "words"
+    assert set(offered) <= {line.partition("\t")[0] for line in found}
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_an_empty_value_swallows_no_word(shell):
+    # Two arguments are there, so that options are next.
+    assert answer(app, ["dedup", "--label=", "in", "out", ""], shell).startswith("words\n--")
+    assert answer(app, ["dedup", "--label=", "in", ""], shell) == "files"
+
+
 def test_meanings_are_one_line(folder):
-    for line in answer(app, ["run", "--"]).splitlines()[1:]:
+    for line in answer(app, ["run", "--"], "fish").splitlines()[1:]:
         assert re.fullmatch(r"--[a-z-]+\t[^\t]+", line)

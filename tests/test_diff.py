@@ -161,6 +161,16 @@ class TestWords:
         ):
             assert line in words
 
+    def test_labels_that_only_python_reads(self, write, diff):
+        def rows(label):
+            return [
+                verdict(f"{i}", reason="wrong-label", action="flag", evidence={"suggested": one, "trust": float("nan")})
+                for i, one in enumerate([label, "\udcff", "\ud800\n", None, 3])
+            ]
+
+        words = diff(write("one", rows("cat\udcfe")), write("two", rows("cat\udcff")))
+        assert words[-2:] == ["changed: 1 wrong-label", "  0: wrong-label: suggested cat\\udcfe -> cat\\udcff"]
+
     def test_records_of_a_table(self, write, diff):
         one = [verdict("17", witness="3")]
         words = diff(write("one", one, "row"), write("two", [verdict("4"), verdict("17", witness="5")], "row"))

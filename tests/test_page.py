@@ -133,7 +133,7 @@ def test_a_run_without_output_prints_its_page(datadiet, pets):
     assert ran.code == 1
     page = Seen(ran.out.decode())
     assert harmless(page)
-    assert "1 of 1 gate failed, so nothing was written" in page.text
+    assert "1 of 1 gate failed, so nothing was written. 1 of 5 samples would go (20.0%)." in page.text
 
 
 def test_evaluate_writes_a_page_beside_its_report(datadiet, tmp_path):

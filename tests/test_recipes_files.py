@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from tests.conftest import CATS_AND_DOGS, class_folders, save
 
@@ -18,10 +19,10 @@ ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "docs" / "recipes"
 HOOKS = ROOT / ".pre-commit-hooks.yaml"
 SETTINGS = """input: data
-max_removed: 30%
 steps:
   - dedup: {method: exact}
 expect:
+  removed: "<= 30%"
   samples: ">= 4"
 """
 """Those of the recipes, without what takes long."""
@@ -133,19 +134,37 @@ def test_hooks_are_run_by_pre_commit(shell, tmp_path):
     assert b"duplicate" in bad.stdout
 
 
+ARGUMENTS = {"datadiet-check": "datadiet.yaml", "datadiet-verify": "clean"}
+
+
+@pytest.mark.parametrize("dirty", [False, True], ids=["clean", "dirty"])
 @pytest.mark.parametrize("hook", yaml.safe_load(HOOKS.read_text(encoding="utf-8")), ids=lambda hook: hook["id"])
-def test_each_hook_passes_clean_data(hook, tmp_path, datadiet, monkeypatch):
+def test_each_hook_passes_clean_data_and_fails_on_dirty_ones(hook, dirty, tmp_path, datadiet, monkeypatch):
     monkeypatch.chdir(tmp_path)
     class_folders(tmp_path / "data", CLEAN)
     Path("datadiet.yaml").write_text(SETTINGS)
-    argument = {"datadiet-check": "datadiet.yaml", "datadiet-verify": "clean"}.get(hook["id"], "data")
     if hook["id"] == "datadiet-verify":
         assert datadiet("dedup", "data", "clean").code == 0
+    if dirty:
+        # A copy; in the copy that is verified, a file that was not there.
+        save(tmp_path / ("clean" if hook["id"] == "datadiet-verify" else "data") / "cat" / "again.png", 1)
     program, *words = hook["entry"].split()
-    ran = datadiet(*words, argument)
-    assert (program, ran.code) == ("datadiet", 0), ran.err
+    flags = ["--quality-action", "drop"] if hook["id"] == "datadiet-denoise" else []
+    if flags and dirty:
+        Image.new("RGB", (64, 64)).save(tmp_path / "data" / "cat" / "black.png")
+    ran = datadiet(*words, ARGUMENTS.get(hook["id"], "data"), *flags)
+    assert (program, ran.code) == ("datadiet", int(dirty)), ran.err
     assert hook["language"] == "python"
     assert not hook["pass_filenames"]
+
+
+def test_the_pipeline_of_the_recipes_lets_nothing_change(tmp_path, datadiet, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    class_folders(tmp_path / "data", CATS_AND_DOGS)
+    ran = datadiet("run", RECIPES / "datadiet.yaml", "--check")
+    assert ran.code == 1
+    assert "removed <= 30%: passed" in ran.err
+    assert "check == 0: FAILED" in ran.err
 
 
 def check_of_github():

@@ -103,6 +103,16 @@ class TestTheLastState:
         assert gone.keys().isdisjoint(out)
         assert {**gone, **out} == everything
 
+    def test_broken_links_cannot_come_back_and_are_told(self, tmp_path, datadiet):
+        class_folders(tmp_path / "in", {"cat/a.png": 1, "cat/b.png": 1, "dog/c.png": 2})
+        (tmp_path / "in/dog/gone.png").symlink_to("nowhere.png")
+        make(datadiet, "dedup", tmp_path / "in", tmp_path / "out", code=3)
+        done = datadiet("restore", tmp_path / "out.report.json", tmp_path / "gone", "--only", "dropped")
+        assert done.code == 0, done.err
+        assert ": 1 sample that were dropped" in done.err
+        assert "1 sample more that cannot be copied" in done.err
+        assert [name for name in names(tmp_path / "gone") if name.endswith(".png")] == ["cat/b.png"]
+
 
 class TestChanges:
     def test_every_state_of_a_table_comes_back(self, tmp_path, datadiet):
@@ -193,6 +203,14 @@ class TestAnotherInput:
         source.write_text(source.read_text().replace("yes", "yEs"))
         done = datadiet("restore", tmp_path / "out.csv.report.json", tmp_path / "back.csv", "--after", "0")
         assert (done.code, "has changed since" in done.complaint) == (2, True)
+
+    def test_that_is_a_table_is_compared_before_it_is_read(self, tmp_path, datadiet):
+        source = as_table(tmp_path / "in.csv")
+        make(datadiet, "dedup", source, tmp_path / "out.csv")
+        for content in (b"a,b,label\n1,2\n", b'a,b,"label\n', b"", b"a,a\n1,2\n"):
+            source.write_bytes(content)
+            done = datadiet("restore", tmp_path / "out.csv.report.json", tmp_path / "back.csv", "--after", "0")
+            assert (done.code, "has changed since" in done.complaint) == (2, True)
 
     def test_is_never_written_to_and_dest_never_replaced(self, pets, out, tmp_path, datadiet):
         before = tree_digest(pets), tree_digest(out)

@@ -98,6 +98,8 @@ def test_the_report_shows_the_closest_calls(datadiet, tmp_path):
     metrics = json.loads((tmp_path / "out.report.json").read_text())["steps"][1]["metrics"]
     calls, (histogram,) = metrics["closest_calls"], metrics["histograms"]
     assert (histogram["of"], histogram["threshold"], histogram["side"]) == ("duplicate", 4, "below")
+    assert histogram["inclusive"] is True
+    assert not [call for call in [*calls["copies"], *calls["no_copies"]] if "foreign" in call]
     assert sum(histogram["counts"]) >= len(calls["copies"]) + len(calls["no_copies"])
     assert calls["copies"]
     assert calls["no_copies"], "a candidate just beyond the threshold is shown"

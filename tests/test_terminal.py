@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datadiet_cli.report.screen import Line, Screen, cells, fold
-from datadiet_cli.report.terminal import printable
+from datadiet_cli.report.terminal import met, printable
 from tests.conftest import Cli, class_folders, command
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -170,9 +170,40 @@ def test_names_are_shown_without_control_codes(text):
     assert printable(printable(text)) == printable(text)
 
 
-@given(st.text(alphabet=st.sampled_from("ab %中é\u0301"), max_size=60), st.integers(1, 20))
+@given(st.text(alphabet=st.sampled_from("ab %中é\u0301"), max_size=60), st.integers(-5, 20))
 def test_a_folded_text_keeps_its_words(text, width):
     folded = fold(text, width)
     assert " ".join(folded).split() == text.split()
-    assert all(cells(row) <= width or len(row.replace(" %", "%").split()) == 1 for row in folded)
+    assert all(cells(row) <= max(width, 1) or len(row.replace(" %", "%").split()) == 1 for row in folded)
     assert fold(text, 1000) == [text]
+
+
+def test_a_terminal_of_five_columns_is_written_to(tmp_path):
+    root = class_folders(tmp_path / "été 中文", {"cät/ä.png": 1, "cät/ö.png": 1})
+    (root / "cät" / "leer é.png").write_bytes(b"no picture")
+    said = on_a_terminal("dedup", root, "--dry-run", "--verbose", COLUMNS="5").decode()
+    assert "Traceback" not in said
+    assert "internal error" not in said
+    assert "leer é.png" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("height", range(1, 34))
+def test_a_line_makes_no_room_for_one_that_says_it_is_gone(height):
+    lines = [Line("  step       ", "did", "step"), Line("    ", "figure", kind="table"), *LONG]
+    said = Screen(80, height).show(lines)
+    assert "figure\n" in said
+    assert " 1 line more" not in said
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"),
+    [
+        ("<= 0.60x", 0.6234220705150086, "0.6234"),
+        ("<= 22,000 bytes", 21_512.0, "21,512"),
+        ("<= 5%", 0.123456, "12.35%"),
+        ("== 0", 1_234_567, "1,234,567"),
+        (">= 4", 0.0, "0"),
+    ],
+)
+def test_what_a_gate_met_is_told_in_digits_that_count(limit, value, said):
+    assert met({"limit": limit, "value": value}) == said

@@ -55,8 +55,8 @@ def choose(
         if fits(point, reference or before, samples, max_false)
     ]
     if not fitting:
-        more = _samples(len(set(before.named) - set((reference or before).named)))
-        words = f"names {more} that the defaults leave alone, and no value tried mends that alone: try the defaults"
+        told = _samples(len(set(before.named) - set((reference or before).named)))
+        words = f"names {told} that the defaults leave alone, and no value tried mends that alone: try the defaults"
         return Choice("", before, before, words)
     _, setting, best = max(fitting, key=lambda one: one[0])
     if reference is not None and not fits(before, reference, samples, max_false):

@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 
 from datadiet_cli.baseline import FINDINGS, baseline_document, digests_of
-from datadiet_cli.commands.reading import dataset_of, read_report
+from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
 from datadiet_cli.data.publish import check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, OutputError
 from datadiet_cli.outcome import Action
-from datadiet_cli.report.build import verdict_rows
+from datadiet_cli.report.streaming import each_verdict
 from datadiet_cli.report.terminal import say
 
 
@@ -38,8 +38,10 @@ def baseline(report: str, file: str | None, *, force: bool, quiet: bool) -> int:
     dataset = dataset_of(report, document)
     row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
     wanted = {*FINDINGS, Action.ACCEPT}
-    rows = [row for row in verdict_rows(document, report.removesuffix(".report.json")) if row["action"] in wanted]
-    digests = digests_of(dataset, np.array([row_of[row["id"]] for row in rows], dtype=np.int64))
+    with undamaged(report):
+        rows = [row for row in each_verdict(document, report) if row["action"] in wanted]
+        numbers = np.array([row_of[row["id"]] for row in rows], dtype=np.int64)
+    digests = digests_of(dataset, numbers)
     found = [(row["reason"], digest, row["id"]) for row, digest in zip(rows, digests, strict=True) if digest]
     text = json.dumps(baseline_document(found), indent=1).encode("ascii") + b"\n"
     if target == "-":

@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from datadiet_cli.calibrating.examining import Examiner, Plan
-from datadiet_cli.calibrating.faults import ALL_NAMES
 from datadiet_cli.calibrating.loading import configured
+from datadiet_cli.calibrating.names import ALL_NAMES
 from datadiet_cli.calibrating.sample import LEAST, draw
 from datadiet_cli.config.base import parse_share
 from datadiet_cli.config.words import suggestion
@@ -76,14 +77,15 @@ def calibrate(
     with progress_bars(quiet=quiet) as progress, quiet_libraries(), TemporaryDirectory(prefix="datadiet-") as room:
         examiner = Examiner(plan, room, dict(os.environ), progress("calibrating", 0))
         document = examiner.document()
-    if write is not None:
-        write_atomically(write, examiner.proposal().encode("ascii"))
     if json:
         sys.stdout.write(jsonlib.dumps(document, indent=1, allow_nan=False) + "\n")
     if not quiet:
         say("\n".join(lines(document)))
-        if write is not None:
-            say(f"{printable(write)}: written; run it with: datadiet run {printable(write)}")
+    if write is not None:
+        # What took minutes is told, even if it cannot be written.
+        write_atomically(write, examiner.proposal().encode("ascii"))
+        if not quiet:
+            say(f"{printable(write)}: written; run it with: datadiet run {printable(shlex.quote(write))}")
     return ExitCode.DONE
 
 
@@ -105,5 +107,7 @@ def _check_writable(input: str, file: str, force: bool) -> None:
         raise OutputError(f"{file}: exists already; name another file or pass --force to replace it")
     if os.path.isdir(file):
         raise OutputError(f"{file}: is a folder; name a file")
+    if os.path.lexists(file) and not os.path.isfile(file):
+        raise OutputError(f"{file}: is no regular file; name another one")
     check_folder(file)
     check_apart(input, file, input)

@@ -1,18 +1,16 @@
 """`datadiet diff A.report.json B.report.json`: what is new, gone and changed between two runs."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from datadiet_cli.commands.reading import dataset_of, read_report
-from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.commands.reading import dataset_of, read_report, verdicts_of
 from datadiet_cli.errors import ExitCode, InputError
 from datadiet_cli.report.differences import Differences, differences
 from datadiet_cli.report.formats.diffs import FORMATS, SHOWN, Compared, in_words
-from datadiet_cli.report.frame import verdict_frame
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 
 def diff(
@@ -38,33 +36,11 @@ def diff(
     return ExitCode.GATE_FAILED if check and len(found.new) else ExitCode.DONE
 
 
-def frame_of(document: Mapping[str, Any], report: str) -> "pl.DataFrame":
-    """The verdicts of a report that was read.
-
-    Raises:
-        InputError: they are damaged, or the file beside the report that has them cannot be read.
-    """
-    import polars as pl
-
-    try:
-        # A damaged file makes the library's Rust core panic, which prints before it raises.
-        with quiet_libraries():
-            return verdict_frame(document, report)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be read: {error.strerror or error}; it belongs to {report}"
-        ) from error
-    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
-        raise _damaged(report) from error
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _damaged(report) from error
-
-
 def _differences(documents: Sequence[dict[str, Any]], reports: tuple[str, str]) -> tuple[Differences, str]:
     """What differs, and why it is not known which samples only one dataset has; empty if it is."""
     import polars as pl
 
-    verdicts = frame_of(documents[0], reports[0]), frame_of(documents[1], reports[1])
+    verdicts = verdicts_of(documents[0], reports[0]), verdicts_of(documents[1], reports[1])
     ids, unknown = _ids(documents, reports)
     try:
         return differences(documents[0], documents[1], verdicts, ids), unknown
@@ -81,7 +57,3 @@ def _ids(documents: Sequence[dict[str, Any]], reports: Sequence[str]) -> tuple[t
     except InputError as error:
         return None, str(error)
     return (one, other), ""
-
-
-def _damaged(report: str) -> InputError:
-    return InputError(f"{report}: is damaged, or a file beside it; run the command again")

@@ -3,16 +3,14 @@
 import json as jsonlib
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from datadiet_cli.commands.reading import dataset_of, read_report
-from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
 from datadiet_cli.errors import ExitCode, InputError
 from datadiet_cli.reasons import reasons_of
-from datadiet_cli.report.build import verdict_rows
 from datadiet_cli.report.explaining import in_words, is_verdict
+from datadiet_cli.report.streaming import each_verdict
 from datadiet_cli.report.terminal import printable
 
 NEAR = 3
@@ -59,11 +57,11 @@ class _Verdicts:
 
     def __init__(self, document: Mapping[str, Any], report: str) -> None:
         self._report = report
-        with self._undamaged():
+        with undamaged(report):
             named = document["verdicts_file"]
             # Beside the report, whatever that is called now.
             self._file = None if named is None else os.path.join(os.path.dirname(report), os.path.basename(named))
-            self._rows = [] if self._file else self._checked(verdict_rows(document, None))
+            self._rows = [] if self._file else self._checked(list(each_verdict(document, None)))
             facts = [document["published"], document["output"]["what"], *(step["name"] for step in document["steps"])]
             if not all(isinstance(fact, str | bool) for fact in facts):
                 raise ValueError("something is no text")
@@ -74,7 +72,7 @@ class _Verdicts:
             return list(dict.fromkeys(row["id"] for row in self._rows))
         import polars as pl
 
-        with self._undamaged(), open(self._file, "rb") as file:
+        with undamaged(self._report), open(self._file, "rb") as file:
             names: list[str] = pl.read_parquet(file, columns=["id"])["id"].cast(pl.String).drop_nulls().to_list()
             return list(dict.fromkeys(names))
 
@@ -86,7 +84,7 @@ class _Verdicts:
         import polars as pl
 
         wanted = (pl.col("id") == spellings[-1]) | (pl.col("witness") == spellings[-1])
-        with self._undamaged(), open(self._file, "rb") as file:
+        with undamaged(self._report), open(self._file, "rb") as file:
             rows = pl.scan_parquet(file, glob=False).filter(wanted).collect().to_dicts()
             told = [row["evidence"] and jsonlib.loads(row["evidence"]) for row in rows]
             return self._checked([{**row, "evidence": each} for row, each in zip(rows, told, strict=True)])
@@ -95,28 +93,6 @@ class _Verdicts:
         if not all(map(is_verdict, rows)):
             raise ValueError("a verdict is none")
         return rows
-
-    @contextmanager
-    def _undamaged(self) -> Iterator[None]:
-        import polars as pl
-
-        try:
-            # A damaged file makes the library's Rust core panic, which prints before it raises.
-            with quiet_libraries():
-                yield
-        except OSError as error:
-            raise InputError(
-                f"{self._file}: cannot be read: {error.strerror or error}; it belongs to {self._report}"
-            ) from error
-        except (
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-            pl.exceptions.PolarsError,
-            pl.exceptions.PanicException,
-        ) as error:
-            raise InputError(f"{self._report}: is damaged, or a file beside it; run the command again") from error
 
 
 def _spellings(name: str) -> list[str]:

@@ -4,16 +4,16 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from datadiet_cli.commands.diff import frame_of
 from datadiet_cli.commands.manner import Format
 from datadiet_cli.commands.printing import deliver, printed
-from datadiet_cli.commands.reading import dataset_of, read_report
+from datadiet_cli.commands.reading import dataset_of, read_report, undamaged, verdicts_of
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.pages import is_page, page_of, page_path
+from datadiet_cli.report.streaming import check_beside
 from datadiet_cli.report.terminal import printable, say
 from datadiet_cli.request import reading_of
 
@@ -42,18 +42,22 @@ def report(path: str, source: str | None, *, format: Format, output: str | None,
     if output is None and format == "html":
         output = page_path(path)
     if output not in (None, STDOUT):
-        for read in (document["input"]["path"], source):
-            if read is not None:
-                check_apart(read, str(output), "INPUT")
+        _check_place(path, str(output), [document["input"]["path"], source or document["input"]["path"]])
 
     def verdicts() -> "pl.DataFrame":
-        return frame_of(document, path)
+        return verdicts_of(document, path)
 
     def page() -> bytes:
         dataset, notice = _samples(path, source, document)
+        if notice is not None and not quiet:
+            say(notice)
         return page_of(document, verdicts(), path, dataset, notice)
 
     chunks = printed(format, document, path, verdicts, page)
+    with undamaged(path):
+        if format in ("json", "json-lines"):
+            # What is written bit by bit must be whole before the first bit.
+            check_beside(document, path)
     try:
         if output in (None, STDOUT):
             deliver(chunks, format, os.environ if output is None else {})
@@ -75,6 +79,16 @@ def _samples(path: str, source: str | None, document: Mapping[str, Any]) -> tupl
         return dataset_of(path, document), None
     except InputError as error:
         return None, f"Samples are not shown. {printable(str(error))}"
+
+
+def _check_place(report: str, output: str, inputs: Iterable[str]) -> None:
+    """Refuse, even by force, to replace the report, or what is no file, such as a device; or to write into INPUT."""
+    for place in inputs:
+        check_apart(place, output, "INPUT")
+    if os.path.realpath(output) == os.path.realpath(report):
+        raise OutputError(f"{output}: is the report itself; name another file")
+    if os.path.lexists(output) and not os.path.isfile(output):
+        raise OutputError(f"{output}: is no regular file; name another one, or - for stdout")
 
 
 def _write(path: str, content: Iterable[bytes], *, force: bool, quiet: bool) -> None:

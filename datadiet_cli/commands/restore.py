@@ -22,6 +22,7 @@ from datadiet_cli.restoring import (
     Past,
     check_form,
     check_names,
+    check_table,
     expected_of,
     is_table,
     only_dropped,
@@ -73,18 +74,30 @@ def restore(
     past = _past(report, document)
     common = Common.model_validate(document["settings"]).model_copy(update={"link": link})
     place = document["input"]["path"] if source is None else source
+    if source is None and not os.path.exists(place):
+        raise InputError(f"{place}: is not there, where {report} says INPUT was; if it has moved, say where: --from")
+    check_table(past, place, SHOWN)
     opened = open_dataset(place, reading_of(common))
     _check_place(report, place, dest, opened, link, force=force)
     with Workshop() as workshop, progress_bars(quiet=quiet) as progress:
-        rebuilt = _rebuild(past, opened, last, only, workshop, common, progress)
+        rebuilt, gone = _rebuild(past, opened, last, only, workshop, common, progress)
         whole = only is None and last == len(document["steps"]) - 1
         checked = _publish(past, opened, rebuilt, dest, common, progress, whole=whole, force=force)
     if not quiet:
         name = document["steps"][last]["name"]
         what = "that were dropped" if only else f"as they were after {name}" if last else "as they were opened"
         files = f"{checked:,} file{'s' if checked != 1 else ''} verified"
-        say(f"{printable(dest)}: {len(rebuilt):,} sample{'s' if len(rebuilt) != 1 else ''} {what}; {files}")
+        if not checked and is_table(opened):
+            # Of a table in between nothing is known but what it is made of.
+            files = "INPUT verified"
+        say(f"{printable(dest)}: {_samples(len(rebuilt))} {what}; {files}")
+        if gone:
+            say(f"{_samples(gone)} more that cannot be copied, such as broken links: not restored")
     return ExitCode.DONE
+
+
+def _samples(count: int) -> str:
+    return f"{count:,} sample{'s' if count != 1 else ''}"
 
 
 def _step(report: str, document: Mapping[str, Any], after: str | None) -> int:
@@ -139,13 +152,17 @@ def _check_place(report: str, place: str, dest: str, opened: Dataset, link: str,
 
 def _rebuild(
     past: Past, opened: Dataset, last: int, only: Only | None, workshop: Workshop, common: Common, progress: Progress
-) -> Dataset:
-    """The dataset to write, once it is sure that INPUT is what it was as far as it is not copied."""
+) -> tuple[Dataset, int]:
+    """The dataset to write, once it is sure that INPUT is what it was as far as it is not copied.
+
+    Returns:
+        it, and the number of samples that were dropped and cannot be copied.
+    """
     check_names(past, opened, SHOWN)
     expected = tables_read(past, opened)
     with reader(common) as engine:
         found = digests.contents_named(opened.source, expected.keys(), engine)
-        refuse(past, opened, digests.compare(expected, found), SHOWN)
+        refuse(past, opened.source.path, digests.compare(expected, found), SHOWN)
         if only is not None:
             return only_dropped(past, opened, last)
         if past.changes is None and last > 0:
@@ -153,7 +170,7 @@ def _rebuild(
                 f"{past.report}: the run changed more than could be written down; only --after {OPEN} and --only "
                 "dropped can be restored"
             )
-        return state_after(past, opened, last, workshop, engine, common.max_pixels, common.encoding, progress)
+        return state_after(past, opened, last, workshop, engine, common.max_pixels, common.encoding, progress), 0
 
 
 def _publish(
@@ -192,7 +209,8 @@ def _refuse(past: Past, opened: Dataset, rebuilt: Dataset, found: digests.Differ
     copies: set[str] = set()
     if not is_table(opened):
         copies = {digests.escaped(copy) for copy in digests.copied_files(rebuilt).values()}
-    refuse(past, opened, found._replace(changed=[name for name in found.changed if name in copies]), SHOWN)
+    changed = [name for name in found.changed if name in copies]
+    refuse(past, opened.source.path, found._replace(changed=changed), SHOWN)
     others = [name for name in found.changed if name not in copies]
     if others:
         more = ", ..." if len(others) > SHOWN else ""

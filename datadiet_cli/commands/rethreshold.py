@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.commands.manner import Manner
-from datadiet_cli.commands.reading import dataset_of, read_report
+from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
 from datadiet_cli.commands.step import carry_out
 from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.load import flag_of, load_step
@@ -16,8 +16,8 @@ from datadiet_cli.config.pipeline import Step
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.outcome import Action, Outcome, Verdicts
-from datadiet_cli.report.build import pair_rows, verdict_rows
 from datadiet_cli.report.comparisons import restored
+from datadiet_cli.report.streaming import each_verdict, pair_rows
 from datadiet_cli.request import Request, reading_of
 
 
@@ -36,24 +36,25 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
         DatadietError: as `execute`.
     """
     document = _read(report)
-    comparisons = document["comparisons"]
-    if comparisons is None:
-        raise ConfigError(
-            f"{report}: has no comparisons to decide by: a report of a single dedup has them, unless only equality "
-            "counted, it made clusters, or there were very many pairs; run dedup again"
-        )
-    if not comparisons["complete"]:
-        raise ConfigError(
-            f"{report}: that run compared only the pairs that its own decision hung on, for there were very many; "
-            "run dedup again, which reads no sample that is remembered"
-        )
-    movable = {comparisons["threshold_name"], comparisons["floor_name"]}
-    for name in flags:
-        if name in THRESHOLDS and name not in movable:
-            fitting = " and ".join(sorted(map(flag_of, movable - {""})))
-            raise ConfigError(f"{flag_of(name)}: did not decide this run; {fitting} did")
-    before = {**document["settings"], **document["steps"][-1]["settings"]}
-    common, settings = load_step("dedup", None, {**before, **flags}, {})
+    with undamaged(report):
+        comparisons = document["comparisons"]
+        if comparisons is None:
+            raise ConfigError(
+                f"{report}: has no comparisons to decide by: a report of a single dedup has them, unless only equality "
+                "counted, it made clusters, or there were very many pairs; run dedup again"
+            )
+        if not comparisons["complete"]:
+            raise ConfigError(
+                f"{report}: that run compared only the pairs that its own decision hung on, for there were very many; "
+                "run dedup again, which reads no sample that is remembered"
+            )
+        movable = {comparisons["threshold_name"], comparisons["floor_name"]}
+        for name in flags:
+            if name in THRESHOLDS and name not in movable:
+                fitting = " and ".join(sorted(map(flag_of, movable - {""})))
+                raise ConfigError(f"{flag_of(name)}: did not decide this run; {fitting} did")
+        before = {**document["settings"], **document["steps"][-1]["settings"]}
+        common, settings = load_step("dedup", None, {**before, **flags}, {})
     path, dataset = document["input"]["path"], dataset_of(report, document)
     for other, state in document["steps"][-1]["metrics"].get("against", {}).items():
         if open_dataset(other, reading_of(common).of_another()).source.fingerprint() != state:
@@ -91,16 +92,13 @@ def _past(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -
     Raises:
         InputError: the report is damaged, or a file beside it.
     """
-    try:
-        past = restored(document["comparisons"], pair_rows(document, report), row_of)
+    with undamaged(report):
+        past = restored(document["comparisons"], list(pair_rows(document, report)), row_of)
         return replace(past, verdicts=_unreadable(document, report, row_of))
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise InputError(f"{report}: is damaged, or a file beside it; run dedup again") from error
 
 
 def _unreadable(document: Mapping[str, Any], report: str, row_of: Mapping[str, int]) -> Verdicts:
     """What could not be read then cannot be read now."""
-    output = report.removesuffix(".report.json")
-    rows = [v for v in verdict_rows(document, output) if v["reason"] == "unreadable" and v["step_number"] == 1]
+    rows = [v for v in each_verdict(document, report) if v["reason"] == "unreadable" and v["step_number"] == 1]
     samples = np.array([row_of[v["id"]] for v in rows], dtype=np.int64)
     return Verdicts.of(samples, Action.FLAG, "unreadable", detail=[v["detail"] for v in rows])

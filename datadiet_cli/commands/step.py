@@ -183,7 +183,8 @@ def carry_out(request: Request, manner: Manner) -> int:
         DatadietError: as `execute`.
     """
     if manner.format and manner.listing:
-        raise ConfigError(f"--format {manner.format} and --list both print to stdout; choose one")
+        named = "--json (--format json)" if manner.format == "json" else f"--format {manner.format}"
+        raise ConfigError(f"{named} and --list both print to stdout; choose one")
     with progress_bars(quiet=manner.quiet) as progress:
         result = execute(request, progress)
     _tell_people(result, request, manner)

@@ -38,7 +38,7 @@ def verify(
         InputError: there is no report, or it is damaged.
         ConfigError: it has no digests, or OUTPUT is a report itself.
     """
-    place = report_path(output) if report is None else report
+    place = _report_of(output) if report is None else report
     document = read_report(place)
     rows = _rows(place, document)
     endings = [ending for ending in ARTEFACTS if ending in document["artefacts"]]
@@ -53,6 +53,17 @@ def verify(
     elif not quiet:
         sys.stdout.write(printable(_in_words(output, place, expected, differences), keep_lines=True))
     return ExitCode.GATE_FAILED if any(differences) else ExitCode.DONE
+
+
+def _report_of(output: str) -> str:
+    """The report beside OUTPUT, which may be the folder that the user is in."""
+    whole = os.path.abspath(output) if os.path.basename(output.rstrip("/")) in ("", ".", "..") else output
+    place = report_path(whole)
+    if not os.path.lexists(place) and output.endswith(report_path("")):
+        raise InputError(
+            f"{output}: is a report; name the OUTPUT that it belongs to, or pass both: OUTPUT --report REPORT"
+        )
+    return place
 
 
 def _rows(place: str, document: dict[str, Any]) -> list[digestfile.Row]:

@@ -18,7 +18,7 @@ _ROOM = 0.25
 _NEAR = 0.25
 _LARGEST, _FINEST = 1e300, 1e-9
 _EXACT = 1e15
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
 
 
 class Histogram(NamedTuple):
@@ -34,7 +34,7 @@ class Histogram(NamedTuple):
     counts: Ints
 
 
-def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | None:
+def histogram(values: ArrayLike, threshold: float | None = None, *, lower: bool = False) -> Histogram | None:
     """Count values in bins of equal width.
 
     The bins reach from the 1st to the 99th percentile, widened to take in the threshold, and on each side by a quarter
@@ -45,6 +45,8 @@ def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | 
     Args:
         values: any number of them, in any order; those that are not finite are left out.
         threshold: what is drawn in; None, or one that is not finite, for none.
+        lower: whether values that equal the threshold belong with the smaller ones. Where it is an edge they count in
+            the bin below it then, if there is one.
 
     Returns:
         None if no value is finite.
@@ -59,11 +61,16 @@ def histogram(values: ArrayLike, threshold: float | None = None) -> Histogram | 
     # A threshold between whole numbers says that the values are none, even if all of them happen to be 0.
     whole = exact and bool((known == np.floor(known)).all()) and (threshold is None or not threshold % 1)
     edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5 if whole else _round_edges(low, high)
-    place = np.clip(np.searchsorted(edges, known, side="right") - 1, 0, len(edges) - 2)
-    return Histogram(edges, np.bincount(place, minlength=len(edges) - 1).astype(np.int64))
+    place = np.searchsorted(edges, known, side="right") - 1
+    if lower and threshold is not None:
+        place[known == threshold] = np.searchsorted(edges, threshold, side="left") - 1
+    counts = np.bincount(np.clip(place, 0, len(edges) - 2), minlength=len(edges) - 1)
+    return Histogram(edges, counts.astype(np.int64))
 
 
-def drawn(of: str, unit: str, values: ArrayLike, threshold: float | None, side: Side) -> dict[str, Any] | None:
+def drawn(
+    of: str, unit: str, values: ArrayLike, threshold: float | None, side: Side, *, inclusive: bool
+) -> dict[str, Any] | None:
     """A histogram as the report has it.
 
     Args:
@@ -72,12 +79,13 @@ def drawn(of: str, unit: str, values: ArrayLike, threshold: float | None, side: 
         values: as `histogram` takes them.
         threshold: likewise.
         side: where findings lie.
+        inclusive: whether the threshold itself is found.
 
     Returns:
-        JSON values: ``of``, ``unit``, ``edges``, ``counts``, and ``threshold`` and ``side``, both None without a
-        threshold. None if no value is finite.
+        JSON values: ``of``, ``unit``, ``edges``, ``counts``, and ``threshold``, ``side`` and ``inclusive``, all None
+        without a threshold. None if no value is finite.
     """
-    found = histogram(values, threshold)
+    found = histogram(values, threshold, lower=(side == "below") == inclusive)
     if found is None:
         return None
     limit = None if threshold is None or not np.isfinite(threshold) else float(threshold)
@@ -88,6 +96,7 @@ def drawn(of: str, unit: str, values: ArrayLike, threshold: float | None, side: 
         "counts": found.counts.tolist(),
         "threshold": limit,
         "side": None if limit is None else side,
+        "inclusive": None if limit is None else inclusive,
     }
 
 

@@ -20,8 +20,7 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
-from datadiet_cli.report import comparisons, streaming
-from datadiet_cli.report.streaming import each_verdict
+from datadiet_cli.report import comparisons
 from datadiet_cli.report.verdicts import Rows, StepResult, names_of
 from datadiet_cli.transformfile import transform_files
 
@@ -224,16 +223,6 @@ def _step(result: StepResult) -> dict[str, Any]:
         "verdicts": {action: dict(sorted(reasons.items())) for action, reasons in sorted(counts.items())},
         "metrics": dict(result.outcome.metrics),
     }
-
-
-def verdict_rows(document: Mapping[str, Any], output: str | None) -> list[dict[str, Any]]:
-    """All verdicts of a document as JSON objects, from wherever they are: it may name a file beside OUTPUT's report."""
-    return list(each_verdict(document, None if output is None else report_path(output)))
-
-
-def pair_rows(document: Mapping[str, Any], report: str) -> list[list[Any]]:
-    """The compared pairs of a document, from wherever they are: it may name a file beside the report."""
-    return [list(pair) for pair in streaming.pair_rows(document, report)]
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:

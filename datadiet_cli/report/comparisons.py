@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.outcome import FOREIGN, Comparisons, Outcome, Verdicts
+from datadiet_cli.report.verdicts import SLICE
 
 COLUMNS = ("id", "other", "distance", "agreement", "confirmed", "rank", "other_rank")
 _PLAIN = ("threshold", "reach", "threshold_name", "floor_name", "similar", "complete")
@@ -46,23 +47,9 @@ def to_parquet(pairs: Sequence[Sequence[Any]]) -> bytes:
     import polars as pl
 
     buffer = BytesIO()
-    pl.DataFrame(list(pairs), schema=list(COLUMNS), orient="row", infer_schema_length=None).write_parquet(buffer)
+    table = pl.DataFrame(list(pairs), schema=list(COLUMNS), orient="row", infer_schema_length=None)
+    table.write_parquet(buffer, row_group_size=SLICE)
     return buffer.getvalue()
-
-
-def from_parquet(path: str) -> list[list[Any]]:
-    """The rows of such a file.
-
-    Raises:
-        ValueError: it is none.
-        OSError: it cannot be read.
-    """
-    import polars as pl
-
-    try:
-        return [list(row) for row in pl.read_parquet(path).rows()]
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error)) from error
 
 
 def restored(block: Mapping[str, Any], pairs: Sequence[Sequence[Any]], row_of: Mapping[str, int]) -> Outcome:

@@ -85,7 +85,7 @@ def differences(
 
     Raises:
         KeyError: a report lacks what it must have.
-        polars.exceptions.PolarsError: the evidence of a verdict is no JSON.
+        ValueError: the evidence of a wrong label is no JSON.
     """
     new, gone, changed = compared(*map(_known, verdicts))
     return Differences(
@@ -125,8 +125,18 @@ def _known(verdicts: "pl.DataFrame") -> "pl.DataFrame":
     """The findings, with the label that is suggested."""
     import polars as pl
 
-    labels = pl.when(pl.col("reason") == "wrong-label").then(pl.col("evidence")).str.json_path_match("$.suggested")
-    return findings_of(verdicts).with_columns(labels.alias("suggested"))
+    found = findings_of(verdicts)
+    texts = found.filter(pl.col("reason") == "wrong-label")["evidence"].drop_nulls().unique()
+    labels = pl.DataFrame([texts, text_column("suggested", [_suggested(text) for text in texts])])
+    told = labels.with_columns(reason=pl.lit("wrong-label"))
+    return found.join(told, on=["reason", "evidence"], how="left", maintain_order="left")
+
+
+def _suggested(evidence: str) -> str | None:
+    """The label that evidence suggests. Polars' own JSON knows neither lone surrogates nor NaN."""
+    value = json.loads(evidence)
+    label = value.get("suggested") if isinstance(value, dict) else None
+    return label if label is None or isinstance(label, str) else json.dumps(label)
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:

@@ -13,7 +13,7 @@ _CUT: tuple[Kind, ...] = ("bars", "candidates", "table")
 """What is left out where a screen has no room for it, the least important first."""
 _ROWS = 6
 """Rows that one line may fill on a terminal."""
-_NARROWEST = 20
+NARROWEST = 20
 """Columns that a folded text has at least, however narrow the terminal is."""
 
 
@@ -74,7 +74,7 @@ class Screen:
         """The rows that a line fills, without colours; what comes first is not among them."""
         if self.width is None:
             return [line.text]
-        rows = fold(line.text, max(self.width - len(line.first), _NARROWEST))
+        rows = fold(line.text, max(self.width - len(line.first), NARROWEST))
         if len(rows) > _ROWS and not line.whole and self.height is not None:
             rows = [*rows[: _ROWS - 1], "... and more, in the report"]
         return rows
@@ -88,10 +88,13 @@ class Screen:
                 begin = end
                 while begin > 0 and rows[begin - 1][0].kind == kind:
                     begin -= 1
+                at = begin
+                if sum(len(each) for _, each in rows[begin : end + 1]) <= 1:
+                    # The row that says so would be as long.
+                    continue
                 cut = end + 1 - begin
                 said = f"{cut:,} line{'' if cut == 1 else 's'} more, in the report"
                 rows[begin : end + 1] = [(Line(rows[begin][0].first, said, "note"), [said])]
-                at = begin
         return rows
 
     def _painted(self, line: Line, row: str, begins: bool) -> str:
@@ -106,11 +109,12 @@ class Screen:
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Break a text at blanks, so that its rows fill no more than so many columns.
+    """Break a text at blanks, so that its rows fill no more than so many columns, of which there is always one.
 
     Blanks between words that stay in a row are kept, and words are never broken: a path is to be copied.
     """
     rows = []
+    width = max(width, 1)
     while len(text) > 4 * width or cells(text) > width:
         at = _break(text, width)
         if at is None:
@@ -134,7 +138,8 @@ def _break(text: str, width: int) -> int | None:
     """Where the first row ends: at the last blank that it has room for, or else at the first blank there is."""
     begin = len(text) - len(text.lstrip(" "))
     ascii_only = text[: width + 1].isascii()
-    end = width if ascii_only else next(i for i in range(len(text), -1, -1) if i <= width and cells(text[:i]) <= width)
+    room = range(min(len(text), width), -1, -1)
+    end = width if ascii_only else next((i for i in room if cells(text[:i]) <= width), 0)
     at = text.rfind(" ", begin, end + 1)
     if text[at + 1 : at + 2] == "%" and at > 0:
         # A number and its unit stay together.

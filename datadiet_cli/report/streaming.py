@@ -8,7 +8,7 @@ from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Any
 
-from datadiet_cli.report.verdicts import SLICE, Rows, table_rows
+from datadiet_cli.report.verdicts import SLICE, VERDICT_COLUMNS, Rows, table_rows
 
 _STEP = "  "
 """What a level is indented by, as in `json.dumps(..., indent=2)`."""
@@ -76,6 +76,29 @@ def pair_rows(document: Mapping[str, Any], report: str | None) -> Iterable[Seque
         pairs: Iterable[Sequence[Any]] = block["pairs"]
         return pairs
     return (row for table in table_rows(beside(report, block["file"])) for row in zip(*table.values(), strict=True))
+
+
+def check_beside(document: Mapping[str, Any], report: str) -> None:
+    """Read once what stands beside a report, so that damage is known before anything is written.
+
+    Args:
+        document: read from a file.
+        report: that file.
+
+    Raises:
+        OSError: a file beside the report cannot be read.
+        ValueError: it is damaged.
+        KeyError: it, or the document, lacks what it must have.
+        TypeError: the document has something else in its place.
+    """
+    iter(document["verdicts"])
+    if document["verdicts_file"] is not None:
+        for columns in _verdict_slices(document, report):
+            for name in VERDICT_COLUMNS:
+                columns[name]
+    if document.get("comparisons") is not None:
+        for pair in pair_rows(document, report):
+            iter(pair)
 
 
 def beside(report: str, name: str) -> str:

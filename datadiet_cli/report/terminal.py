@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from datadiet_cli.report.screen import Line, Screen, fold
+from datadiet_cli.report.screen import NARROWEST, Line, Screen, fold
 from datadiet_cli.report.telling import blocks, headline
 
 SKIPPED_SHOWN = 5
 ESCAPE = "\x1b"
 _COLUMN = 10
 """Letters of the words that lines begin with, at least."""
+_LARGE = 10_000
+"""Numbers that are told without a fraction."""
 _WITHIN = "    "
 """What stands before the details of a step."""
 
@@ -59,8 +61,9 @@ def _folded(line: str, width: int) -> list[str]:
     if ESCAPE in line:
         return [line]
     within = len(line) - len(line.lstrip(" ")) + 4
-    first, *more = fold(line, width)
-    return [first, *(" " * within + row for row in fold(" ".join(more), width - within) if row)]
+    first, *more = fold(line, max(width, NARROWEST))
+    room = max(width - within, NARROWEST)
+    return [first, *(" " * within + row for row in fold(" ".join(more), room) if row)]
 
 
 def summary(document: Mapping[str, Any]) -> str:
@@ -102,11 +105,18 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
         yield Line(label("skipped"), _skipped(before["skipped"]))
     for gate in document["gates"]:
         word = "passed" if gate["passed"] else "FAILED"
-        value = f"{gate['value']:.2%}" if gate["limit"].endswith("%") else f"{gate['value']:,}"
-        said = f"{gate['name']} {gate['limit']}: {word} with {value}"
+        said = f"{gate['name']} {gate['limit']}: {word} with {met(gate)}"
         yield Line(label("gate"), said, "good" if gate["passed"] else "bad", whole=True)
     failed = not all(gate["passed"] for gate in document["gates"])
     yield Line("", _ending(document), "bad" if failed else "", whole=True)
+
+
+def met(gate: Mapping[str, Any]) -> str:
+    """What a gate met: a share, a number of samples, or another number to four digits."""
+    value = gate["value"]
+    if str(gate["limit"]).endswith("%"):
+        return f"{value:.2%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.4g}"
 
 
 def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.data.wording import text_column
 from datadiet_cli.outcome import FOREIGN, Outcome, Verdicts
 
@@ -153,12 +154,20 @@ def table_rows(path: str) -> Iterator[dict[str, list[Any]]]:
     """
     import polars as pl
 
+    with open(path, "rb") as file:
+        table = pl.scan_parquet(file, glob=False)
+        for start in range(0, _collected(table.select(pl.len())).item(), SLICE):
+            yield _collected(table.slice(start, SLICE)).to_dict(as_series=False)
+
+
+def _collected(table: "pl.LazyFrame") -> "pl.DataFrame":
+    """A part of a file; a damaged one makes the library's Rust core panic, which prints before it raises."""
+    import polars as pl
+
     try:
-        with open(path, "rb") as file:
-            table = pl.scan_parquet(file, glob=False)
-            for start in range(0, table.select(pl.len()).collect().item(), SLICE):
-                yield table.slice(start, SLICE).collect().to_dict(as_series=False)
-    except pl.exceptions.PolarsError as error:
+        with quiet_libraries():
+            return table.collect()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise ValueError(str(error)) from error
 
 

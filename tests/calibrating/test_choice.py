@@ -1,6 +1,6 @@
 """What counts as found, and what is proposed."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datadiet_cli.calibrating.faults import faults_of
@@ -76,7 +76,50 @@ def test_a_gain_of_one_is_none():
 def test_a_configured_value_that_names_too_many_is_taken_back():
     chosen = choice(sweep(point(12, 20, 10, range(3), default=True), point(30, 20, 20, range(90), configured=True)))
     assert chosen.point.value == 12
-    assert "names 87 untouched samples fewer" in chosen.words
+    words = "names 87 untouched samples fewer, which the default leaves alone, and finds 10 planted faults less"
+    assert chosen.words == words
+
+
+def test_a_configured_value_is_no_better_for_being_the_default_of_another_setting():
+    far = point(30, 20, 20, range(90), configured=True)
+    distances = Sweep("max_distance", [point(12, 20, 20, range(3), default=True), point(14, 20, 20, range(40)), far])
+    same = point(0.75, 20, 20, range(90), configured=True, default=True)
+    correlations = Sweep("min_correlation", [point(0.5, 20, 20, range(95)), same, point(0.9, 20, 20, range(60))])
+    chosen = choice([distances, correlations])
+    assert (chosen.setting, chosen.point.value) == ("max_distance", 12)
+    words = "names 87 untouched samples fewer, which the default leaves alone, and finds no planted fault less"
+    assert chosen.words == words
+
+
+def test_settings_that_are_too_loose_together_are_held_against_both_defaults():
+    both = point(None, 20, 20, range(3))
+    loose = point(30, 20, 20, range(90), configured=True)
+    distances = Sweep("max_distance", [point(0, 20, 4, range(2, 4)), point(12, 20, 20, range(20), default=True), loose])
+    floors = [point(0.5, 20, 20, range(90), configured=True), point(0.75, 20, 20, range(80), default=True)]
+    chosen = choice([Sweep(distances.setting, distances.points, both), Sweep("min_correlation", floors)], 100)
+    assert chosen.setting == ""
+    assert "87 untouched samples that the defaults leave alone" in chosen.words
+    chosen = choice([Sweep("max_distance", distances.points, both), Sweep("min_correlation", floors)], 100, 0.1)
+    assert (chosen.setting, chosen.point.value) == ("max_distance", 0)
+    assert "88 untouched samples fewer, 86 of which the default leaves alone" in chosen.words
+
+
+def test_of_equal_values_the_configured_wins_then_the_default_then_the_nearest_to_it():
+    def values(*more):
+        return [point(at, 20, 20, range(at // 4), default=at == 12, configured=at in more) for at in (0, 4, 8, 12, 14)]
+
+    loose = point(30, 20, 20, range(90), configured=True)
+    assert choice(sweep(*values(), loose)).point.value == 12
+    assert choice(sweep(*values(4))).setting == ""
+    near = [point(0, 20, 0), point(4, 20, 20), point(8, 20, 20), point(12, 19, 20, default=True)]
+    assert choice(sweep(*near, point(16, 0, 0, configured=True))).point.value == 8
+
+
+def test_a_default_that_cannot_be_run_is_not_made_up():
+    points = point(2, 10, 0), point(3, 10, 10, configured=True), point(4, 20, 10, range(50))
+    chosen = choice(sweep(*points))
+    assert chosen.setting == ""
+    assert "the default cannot be run on this data" in chosen.words
 
 
 def test_a_kind_is_missed_if_no_value_finds_half():
@@ -92,6 +135,9 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@given(JSON)
+@given(JSON | st.floats(allow_nan=False, allow_infinity=False))
+@example(1.2e-15)
+@example(5e-324)
+@example(1e22)
 def test_a_value_reads_back_from_yaml_as_it_was(one):
     assert read_yaml(f"at: {value(one)}\n", "text")[0] == {"at": one}

@@ -8,7 +8,8 @@ from PIL import Image
 
 from datadiet_cli.calibrating.cells import Record
 from datadiet_cli.calibrating.content import Content, UnfitError
-from datadiet_cli.calibrating.faults import ALL_NAMES, REASONS, faults_of
+from datadiet_cli.calibrating.faults import REASONS, faults_of
+from datadiet_cli.calibrating.names import ALL_NAMES
 from datadiet_cli.outcome import FIGURES
 from tests.conftest import picture
 
@@ -104,6 +105,12 @@ def test_a_text_of_hardly_anything_is_left_alone(name):
     poor = Record({"d": "7"}, (), (), ("d",), ("d",))
     with pytest.raises(UnfitError):
         faults_of("row")[name].make(poor, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("text", ["\u0414\u043b\u044f \u0434\u0440\u0443\u0437\u0435\u0439, e.g.", "1234 5678", "   "])
+def test_a_text_that_is_not_latin_cannot_become_foreign(text):
+    with pytest.raises(UnfitError):
+        faults_of("row")["foreign"].make(Record({"d": text}, (), (), ("d",), ("d",)), np.random.default_rng(0))
 
 
 def test_a_picture_that_cannot_be_decoded_is_left_alone(tmp_path):

@@ -34,7 +34,7 @@ def test_every_finite_value_is_counted_once_in_ascending_bins(values, threshold)
         assert edges[0] - wide <= threshold <= edges[-1] + wide, "the threshold can be drawn in"
     again = histogram(values[::-1], threshold)
     np.testing.assert_array_equal(again.counts, counts)
-    json.dumps(drawn("outlier", "score", values, threshold, "above"), allow_nan=False)
+    json.dumps(drawn("outlier", "score", values, threshold, "above", inclusive=False), allow_nan=False)
 
 
 def test_bins_within_the_range_are_those_of_numpy():
@@ -70,10 +70,26 @@ def test_equal_values_are_one_bin(value):
 
 
 def test_a_threshold_that_is_none_has_no_side():
-    shown = drawn("dark", "brightness", [0.1, 0.2], np.inf, "below")
-    assert (shown["threshold"], shown["side"]) == (None, None)
-    assert drawn("dark", "brightness", [0.1, 0.2], 0.15, "below")["side"] == "below"
-    assert drawn("dark", "brightness", [np.nan], 0.15, "below") is None
+    shown = drawn("dark", "brightness", [0.1, 0.2], np.inf, "below", inclusive=False)
+    assert (shown["threshold"], shown["side"], shown["inclusive"]) == (None, None, None)
+    assert drawn("dark", "brightness", [0.1, 0.2], 0.15, "below", inclusive=False)["side"] == "below"
+    assert drawn("dark", "brightness", [np.nan], 0.15, "below", inclusive=False) is None
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("side", ["above", "below"])
+def test_what_equals_the_threshold_counts_on_the_side_where_it_belongs(side, inclusive):
+    values = [0.1, 0.3, 0.5, 0.5, 0.5, 0.7, 0.9]
+    found = drawn("any", "score", values, 0.5, side, inclusive=inclusive)
+    assert 0.5 in found["edges"]
+    middle = found["edges"].index(0.5)
+    beyond = found["counts"][middle:] if side == "above" else found["counts"][:middle]
+    assert sum(beyond) == (5 if inclusive else 2)
+    assert found["inclusive"] is inclusive
+
+
+def test_a_range_just_above_a_round_number_of_steps_has_no_bin_too_many():
+    assert len(histogram([-1.0, 3.9e218]).counts) <= BINS
 
 
 @settings(max_examples=100, deadline=None)

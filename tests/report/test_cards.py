@@ -1,5 +1,6 @@
 """Galleries: which samples of a step are shown, in which order, and that all of them show as what they are."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 
 from datadiet_cli.commands.reading import dataset_of
+from datadiet_cli.data.csvfile import CsvFile
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.report.frame import verdict_frame
@@ -77,7 +79,7 @@ def galleries(rows, root=None, kind="image", metrics=None, step="x", **reading):
     document = {"steps": steps, "input": {"kind": kind}, "verdicts": rows, "verdicts_file": None}
     dataset = None if root is None else open_dataset(str(root), Reading(**reading))
     content = Content(dataset, max_pixels=10**6, encoding=None, workers=2)
-    found = galleries_of(document, verdict_frame(document, None), content, 1)
+    [found] = galleries_of(document, verdict_frame(document, None), content, [1])
     assert len({gallery.name for gallery in found}) == len(found)
     for gallery in found:
         assert re.fullmatch("[A-Za-z0-9-]+", gallery.name)
@@ -139,7 +141,58 @@ class TestWhatIsShown:
         page = looked(found.body)
         assert "cat 20% → <dog> 70%" in page.text
         assert "2 of 3 neighbours have another label" in page.text
+        assert "its nearest neighbours with other labels" in page.text
         assert len(page.images) == 3
+
+    def test_neighbours_that_say_nothing_of_labels_are_the_nearest_others(self, tmp_path):
+        root = class_folders(tmp_path / "in", {f"1.5/{name}.png": seed for seed, name in enumerate("ab")})
+        evidence = {
+            "given": 1.5,
+            "suggested": 9.0,
+            "residual": 7.1,
+            "neighbours": [{"id": "1.5/b.png", "label": "1.5"}],
+        }
+        rows = [row("1.5/a.png", "wrong-label", score=0.1, threshold=0.5, evidence=evidence)]
+        [found] = galleries(rows, root).values()
+        page = looked(found.body)
+        assert "the nearest others" in page.text
+        assert "with other labels" not in page.text
+
+    def test_copies_of_many_kept_samples_are_shown_where_one_has_very_many(self):
+        rows = [row(f"a{i:03}", "duplicate", score=5.0, threshold=6.0, witness="often") for i in range(60)]
+        rows += [row(f"b{i}", "duplicate", score=1.0, threshold=6.0, witness=f"once{i}") for i in range(5)]
+        [copies] = galleries(rows).values()
+        assert shown(copies)[:8] == ["a000", "a001", "a002", "b0", "b1", "b2", "b3", "b4"]
+        assert len(shown(copies)) == 24
+        assert copies.lead == (
+            "65 samples dropped. 24 of them are shown: the 3 closest calls of each kept sample first, then others."
+        )
+
+    def test_of_exact_copies_none_is_called_a_close_call(self):
+        rows = [row(f"a{i:03}", "duplicate", score=0.0, threshold=0.0, witness=f"b{i:03}") for i in range(100)]
+        [copies] = galleries(rows).values()
+        assert copies.lead == "100 samples dropped. 24 of them are shown, spread evenly over all."
+        assert shown(copies)[-1] == "a099"
+
+    def test_what_only_came_near_is_folded_away_where_nothing_was_found(self):
+        near = [
+            {"reason": reason, "id": "k", "witness": None, "score": 4.9, "threshold": 5.0}
+            for reason in ("blurred", "dark")
+        ]
+        found = galleries([row("s", "blurred", score=6.0, threshold=5.0)], metrics={"close_calls": near})
+        assert {title: gallery.aside for title, gallery in found.items()} == {
+            "Blurred": False,
+            "Kept, closest to: blurred": False,
+            "Kept, closest to: dark": True,
+        }
+
+    def test_what_cannot_be_read_is_shown_where_it_was_named_first(self):
+        broken = {"reason": "unreadable", "detail": "truncated", "action": "flag"}
+        rows = [row("a", step_number=0, **broken), row("a", **broken), row("b", **broken)]
+        [found] = galleries(rows).values()
+        assert shown(found) == ["b"]
+        assert found.lead == "1 sample flagged. 1 more is shown at an earlier step."
+        assert galleries(rows[:2]) == {}
 
     def test_of_many_the_clearest_and_the_closest_are_shown(self):
         rows = [row(f"s{i:03}", "blurred", score=5 + i / 10, threshold=5.0) for i in range(1, 101)]
@@ -178,9 +231,7 @@ class TestWhatIsShown:
         near = [{"reason": "dark", "id": "b", "witness": None, "score": 0.3, "threshold": 0.2}]
         found = galleries(rows, metrics={"close_calls": near})
         assert len(found) == GALLERIES
-        assert list(found.values())[-1].lead.endswith(
-            "Not shown at all: kept, closest to: dark, reason 12, reason 13."
-        )
+        assert list(found.values())[-1].lead.endswith("Not shown at all: kept, closest to: dark, reason 12, reason 13.")
 
     def test_what_a_baseline_accepts_stands_apart(self):
         rows = [row("a", "duplicate", action="accept"), row("b", "duplicate")]
@@ -195,6 +246,28 @@ class TestWhatIsShown:
         page = looked(found.body)
         assert len(page.images) == 1
         assert "in another dataset" in page.text
+
+    def test_with_other_datasets_each_near_pair_says_whose_it_is(self, tmp_path):
+        root = class_folders(tmp_path / "in", {"cat/a.png": 1, "cat/b.png": 2, "cat/c.png": 3})
+        near = [
+            {"id": "cat/a.png", "other": "cat/b.png", "score": 8.0, "agreement": None, "foreign": True},
+            {"id": "cat/a.png", "other": "cat/c.png", "score": 9.0, "agreement": None},
+        ]
+        [found] = galleries(
+            [], root, metrics={"against": {}, "closest_calls": {"copies": [], "no_copies": near}}
+        ).values()
+        theirs, ours = map(looked, re.findall(r'<li class="card">.*?</li>', str(found.body), re.DOTALL))
+        assert [image["alt"].partition(",")[0] for image in theirs.images] == ["kept: cat/a.png"]
+        assert "in another dataset" in theirs.text
+        assert [image["alt"].partition(",")[0] for image in ours.images] == ["kept: cat/a.png", "kept: cat/c.png"]
+        assert "in another dataset" not in ours.text
+
+    def test_a_pair_with_another_dataset_lends_its_place_to_none_of_ours(self):
+        pair = {"threshold": 6.0, "witness": "x.png"}
+        rows = [row("a.png", "duplicate", score=1.0, **pair), row("b.png", "duplicate", score=5.0, **pair)]
+        calls = [{"id": "a.png", "other": "x.png", "score": 6.0, "agreement": None, "foreign": True}]
+        [found] = galleries(rows, metrics={"closest_calls": {"copies": calls, "no_copies": []}}).values()
+        assert shown(found) == ["b.png", "a.png"]
 
     def test_what_was_made_is_shown_by_what_it_was_made_of(self, tmp_path):
         root = class_folders(tmp_path / "in", {"cat/a.png": 1})
@@ -266,6 +339,28 @@ class TestRows:
         page = looked(found.body)
         assert "alcohol 12.1 127" in page.text
         assert page.marked == []
+
+    def test_a_table_is_read_once_for_all_steps_and_galleries(self, tmp_path, monkeypatch):
+        names = [f"c{i}" for i in range(300)]
+        path = table(tmp_path / "in.csv", names, [[f"{i}.{k}" for i in range(300)] for k in range(40)])
+        odd = {"columns": [{"column": "c299", "value": 1.0}]}
+        rows = [
+            row(str(k), reason, step_number=step, witness=str(k + 1), evidence=odd if reason == "outlier" else None)
+            for k, (step, reason) in enumerate(itertools.product((1, 2), ("duplicate", "outlier", "empty")))
+        ]
+        steps = [{"name": name, "verdicts": {"drop": {"any": 1}}, "metrics": {}} for name in ("open", "x", "y")]
+        document = {"steps": steps, "input": {"kind": "row"}, "verdicts": rows, "verdicts_file": None}
+        content = Content(open_dataset(str(path), Reading()), max_pixels=1, encoding=None, workers=1)
+        reads, texts = [], CsvFile.texts
+        monkeypatch.setattr(CsvFile, "texts", lambda self, columns=None: reads.append(columns) or texts(self, columns))
+        found = list(galleries_of(document, verdict_frame(document, None), content, [1, 2]))
+        assert [len(each) for each in found] == [3, 3]
+        assert len(reads) == 1
+        assert "299.1" in looked(found[0][1].body).text
+        # What nobody said would be asked for is read all the same.
+        assert content.records(["39"])["39"]["c0"] == "0.39"
+        assert content.records(["3"], ["c250"])["3"]["c250"] == "250.3"
+        assert len(reads) == 3
 
     def test_without_input_the_evidence_is_shown(self):
         odd = {"columns": [{"column": "alcohol", "value": 127.0, "usual": [9.0, 12.1]}, {"column": "c", "value": None}]}
@@ -355,7 +450,8 @@ def test_a_run_on_every_kind_of_data_has_its_samples_shown(make, tmp_path, datad
     assert ran.code == 0, ran.err
     document, path = report(out), f"{out}.report.json"
     content = Content(dataset_of(path, document), max_pixels=10**6, encoding=None, workers=None)
-    found = {g.title: g for g in galleries_of(document, verdict_frame(document, path), content, 1)}
+    [galleries] = galleries_of(document, verdict_frame(document, path), content, [1])
+    found = {g.title: g for g in galleries}
     copies = found["Copies, beside what was kept"]
     assert sign in copies.body
     assert "dropped" in looked(copies.body).text

@@ -204,8 +204,42 @@ def test_the_side_that_was_found_is_shaded(side, threshold, kinds):
 
 def test_whole_numbers_count_with_the_threshold_that_they_are():
     # Distances of 0 to 3 where up to 1 is found: each has a bin of its own around it.
-    svg = parsed(histogram("t", Histogram("u", [-0.5, 0.5, 1.5, 2.5, 3.5], [4, 4, 4, 4], 1.0, "below")))
+    svg = parsed(histogram("t", Histogram("u", [-0.5, 0.5, 1.5, 2.5, 3.5], [4, 4, 4, 4], 1.0, "below", inclusive=True)))
     assert [one.get("class") for one in of_kind(svg, "rect", "bar")] == ["bar found", "bar found", "bar", "bar"]
+
+
+@pytest.mark.parametrize(
+    ("side", "inclusive", "found", "words"),
+    [
+        ("below", True, [0, 1, 2], "found up to it"),
+        ("below", False, [0, 1], "found below it"),
+        ("above", True, [2, 3], "found from it on"),
+        ("above", False, [3], "found above it"),
+    ],
+)
+def test_the_threshold_itself_is_found_or_not(side, inclusive, found, words):
+    own = Histogram("u", [-0.5, 0.5, 1.5, 2.5, 3.5], [4, 4, 4, 4], 2.0, side, inclusive)
+    svg = parsed(histogram("t", own))
+    drawn = [one.get("class") for one in of_kind(svg, "rect", "bar")]
+    assert [place for place, kind in enumerate(drawn) if kind == "bar found"] == found
+    assert words in "".join(svg.itertext())
+    assert words in svg.findtext("desc")
+
+
+@pytest.mark.parametrize(
+    ("side", "inclusive", "limit", "kinds"),
+    [
+        # The last bin takes in its upper edge, and the first one whatever equals its lower edge.
+        ("above", True, 2.0, ["bar", "bar mixed"]),
+        ("above", False, 2.0, ["bar", "bar"]),
+        ("below", False, 2.0, ["bar found", "bar mixed"]),
+        ("below", True, 0.0, ["bar mixed", "bar"]),
+        ("below", False, 0.0, ["bar", "bar"]),
+    ],
+)
+def test_a_bar_at_the_end_may_hold_what_equals_the_threshold(side, inclusive, limit, kinds):
+    svg = parsed(histogram("t", Histogram("u", [0, 1, 2], [4, 4], limit, side, inclusive)))
+    assert [one.get("class") for one in of_kind(svg, "rect", "bar")] == kinds
 
 
 def test_small_bars_beside_large_ones_are_seen():

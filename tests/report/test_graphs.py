@@ -180,6 +180,24 @@ def test_no_numbers_no_charts(metrics):
     assert drawn(metrics) == {}
 
 
+@pytest.mark.parametrize(
+    ("edges", "counts", "limit", "side", "inclusive", "aside"),
+    [
+        # Exact copies have a similarity of 1, which is found where that is the threshold.
+        ([0.8, 0.9, 1.0], [5, 3], 1.0, "above", True, False),
+        ([0.8, 0.9, 1.0], [5, 3], 1.0, "above", False, True),
+        ([-0.5, 0.5, 1.5], [0, 3], 1, "below", True, False),
+        ([-0.5, 0.5, 1.5], [0, 3], 1, "below", False, True),
+        ([0.5, 1.5, 2.5], [0, 3], 2, "above", False, True),
+        ([0.5, 1.5, 2.5], [0, 3], 2, "above", True, False),
+    ],
+)
+def test_a_histogram_without_findings_is_folded_away(edges, counts, limit, side, inclusive, aside):
+    own = {"of": "duplicate", "unit": "score", "edges": edges, "counts": counts, "threshold": limit, "side": side}
+    [graph] = drawn({"histograms": [own | {"inclusive": inclusive}]}).values()
+    assert graph.aside == aside
+
+
 def test_a_document_without_a_run_has_charts():
     assert [graph.title for graph in graphs_of({"steps": [{"metrics": FOUND}]}, 0)] == ["Scores: outlier"]
     assert overview_of({}) == []

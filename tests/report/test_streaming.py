@@ -4,6 +4,7 @@ import json
 import tracemalloc
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report import streaming, verdicts
-from datadiet_cli.report.build import verdict_rows, write_report
+from datadiet_cli.report.build import write_report
 from datadiet_cli.report.comparisons import COLUMNS
 from datadiet_cli.report.frame import verdict_frame
 from datadiet_cli.report.streaming import each_verdict, json_chunks
@@ -99,7 +100,7 @@ def test_verdicts_and_pairs_of_a_file_are_read_slice_by_slice(tmp_path, slices):
     assert read["verdicts"] == read["comparisons"]["pairs"] == []
     slices(999)
     assert together(read, path) == together(made)
-    assert verdict_rows(read, path.removesuffix(".report.json")) == rows.listed()
+    assert list(each_verdict(read, path)) == rows.listed()
 
 
 def test_names_of_an_id_column_are_asked_for_once(tmp_path, slices, monkeypatch):
@@ -139,3 +140,57 @@ def test_a_damaged_file_beside_the_report_is_told(tmp_path):
     made = document([verdict("a")], verdicts=[], verdicts_file="out.verdicts.parquet")
     with pytest.raises(ValueError, match=r"(?i)parquet"):
         together(made, str(tmp_path / "out.report.json"))
+
+
+def test_a_damaged_byte_is_an_error_of_ours_and_nothing_is_printed(tmp_path, capfdbinary):
+    path = tmp_path / "out.verdicts.parquet"
+    pl.DataFrame({"id": ["a", "b"] * 20, "score": [1.5, None] * 20}).write_parquet(path, compression="uncompressed")
+    whole, refused = path.read_bytes(), 0
+    # Among the heads of pages and the texts; the core of the library panics at some of these, and prints.
+    for at in range(30, 160):
+        path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        try:
+            list(verdicts.table_rows(str(path)))
+        except ValueError:
+            refused += 1
+    assert refused
+    assert capfdbinary.readouterr() == (b"", b"")
+
+
+@pytest.mark.parametrize("format", ["json", "json-lines", "github"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(None, id="gone"),
+        pytest.param(b"PAR1 no more", id="cut"),
+        pytest.param({"id": ["a"]}, id="columns"),
+    ],
+)
+def test_a_damaged_file_beside_a_report_is_one_line_and_nothing_else(tmp_path, datadiet: Cli, damage, format):
+    path, beside = tmp_path / "out.report.json", tmp_path / "out.verdicts.parquet"
+    made = document([], verdicts_file=beside.name, settings={"seed": 0})
+    path.write_text(json.dumps(made))
+    if isinstance(damage, bytes):
+        beside.write_bytes(damage)
+    elif damage is not None:
+        pl.DataFrame(damage).write_parquet(beside)
+    ran = datadiet("report", path, "--format", format)
+    assert (ran.code, ran.out) == (2, b"")
+    assert str(path) in ran.complaint
+
+
+@pytest.mark.parametrize("what", ["evidence", "pairs"])
+def test_damage_in_the_middle_is_found_before_anything_is_printed(tmp_path, datadiet: Cli, slices, what):
+    slices(5)
+    path = tmp_path / "out.report.json"
+    rows = rows_of(tmp_path / "in.csv", 20, evidence=[{"at": number} for number in range(20)])
+    table = rows.frame()
+    if what == "evidence":
+        table = table.with_columns(evidence=pl.when(pl.col("id") == "17").then(pl.lit("{")).otherwise("evidence"))
+    table.write_parquet(tmp_path / "out.verdicts.parquet")
+    block = {"count": 1, "file": "gone.parquet", "columns": list(COLUMNS), "pairs": []}
+    more = {"comparisons": block} if what == "pairs" else {}
+    path.write_text(json.dumps(document([], verdicts_file="out.verdicts.parquet", settings={"seed": 0}, **more)))
+    ran = datadiet("report", path, "--format", "json")
+    assert (ran.code, ran.out) == (2, b"")
+    assert str(path) in ran.complaint

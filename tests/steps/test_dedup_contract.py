@@ -187,6 +187,8 @@ def test_what_is_in_another_dataset_goes(build, kind, method):
     dataset = build(kind, {"train/cat/a": 1, "train/cat/b": 2, "train/dog/c": 3, "train/dog/d": 4})
     known = build(kind, {"train/x/z": 2, "train/x/y": 9}, "known")
     outcome = decide(dataset, method, against=[known.source.path])
+    for calls in outcome.metrics.get("closest_calls", {}).values():
+        assert all(call.get("foreign", False) == (call["other"] not in dataset.ids) for call in calls)
     assert [(n, a, r) for n, a, r, *_ in told(dataset, outcome)] == [
         ("1" if kind == "row" else f"train/cat/b{SUFFIX[kind]}", "drop", "contamination")
     ]

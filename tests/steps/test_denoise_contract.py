@@ -220,6 +220,7 @@ def is_pictured(dataset, outcome):
         assert sum(one["counts"]) <= len(dataset)
         assert (one["threshold"] is None) == (one["side"] is None)
         assert one["side"] in (None, "above", "below")
+        assert one["inclusive"] is (None if one["threshold"] is None else False)
     ids = set(dataset.ids)
     for reason in {one["of"] for one in shown}:
         calls = [call for call in outcome.metrics["close_calls"] if call["reason"] == reason]

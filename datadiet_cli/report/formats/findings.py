@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from datadiet_cli.outcome import Action
 from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report.html.base import LONGEST, plain
-from datadiet_cli.report.terminal import printable
+from datadiet_cli.report.terminal import met, printable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,12 +136,7 @@ def gate_words(gate: Mapping[str, Any]) -> str:
 
 def gate_result(gate: Mapping[str, Any]) -> str:
     """How a gate went."""
-    return f"{plain(gate['limit'])}: {'passed' if gate['passed'] else 'FAILED'} with {gate_value(gate)}"
-
-
-def gate_value(gate: Mapping[str, Any]) -> str:
-    """What a gate met: a share or a number."""
-    return f"{gate['value']:.2%}" if str(gate["limit"]).endswith("%") else f"{gate['value']:,}"
+    return f"{plain(gate['limit'])}: {'passed' if gate['passed'] else 'FAILED'} with {met(gate)}"
 
 
 def where_all(document: Mapping[str, Any]) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from datadiet_cli.outcome import Action
 from datadiet_cli.reasons import reasons_of
-from datadiet_cli.report.formats.findings import DONE, Places, Row, findings_of, gate_value, varied, where_all
+from datadiet_cli.report.formats.findings import DONE, Places, Row, findings_of, varied, where_all
 from datadiet_cli.report.html.base import plain
 from datadiet_cli.report.telling import headline
-from datadiet_cli.report.terminal import size_in_words
+from datadiet_cli.report.terminal import met, size_in_words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -133,7 +133,7 @@ def _failed_first(gates: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]
 
 
 def _gate(gate: Mapping[str, Any]) -> tuple[str, ...]:
-    return code(gate["name"]), code(gate["limit"]), "passed" if gate["passed"] else "**FAILED**", gate_value(gate)
+    return code(gate["name"]), code(gate["limit"]), "passed" if gate["passed"] else "**FAILED**", met(gate)
 
 
 def _reasons(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, int]]:

@@ -6,7 +6,7 @@ from typing import Any
 from datadiet_cli.report.html.base import Graph, plain
 from datadiet_cli.report.html.cards.words import PAIRS
 from datadiet_cli.report.html.charts.base import WIDTH, finite, fits, inner, known, percent
-from datadiet_cli.report.html.charts.histogram import Histogram, divided, histogram
+from datadiet_cli.report.html.charts.histogram import Histogram, divided, histogram, kinds
 from datadiet_cli.report.html.charts.lines import Axes, Curve, curves
 from datadiet_cli.report.html.charts.scales import Scale, share_said
 
@@ -48,18 +48,26 @@ def _spread(one: Any, verdicts: object, *, first: bool) -> Graph | None:
         return None
     side = inner(one, "side")
     unit = str(inner(one, "unit") or "score")
-    own = Histogram(unit, ends, sizes, finite(inner(one, "threshold")), side if side in ("above", "below") else None)
+    own = Histogram(
+        unit,
+        ends,
+        sizes,
+        finite(inner(one, "threshold")),
+        side if side in ("above", "below") else None,
+        inner(one, "inclusive") is True,
+    )
     title = f"Scores: {plain(inner(one, 'of') or '')}"
     reason = str(inner(one, "of"))
-    # Scores of copies are of pairs, of which many are of the same samples.
-    named = _named(verdicts, reason) if isinstance(verdicts, Mapping) and reason not in PAIRS else None
+    named = _named(verdicts, reason) if isinstance(verdicts, Mapping) else None
     words = _told(own, named, first=first)
     return Graph(title, histogram(title, own), words, aside=_finds_nothing(own) or named == 0)
 
 
-def _named(verdicts: Mapping[str, Any], reason: str) -> int:
-    """Samples that have verdicts of a reason."""
-    return int(sum(finite(inner(counted, reason)) or 0 for counted in verdicts.values()))
+def _named(verdicts: Mapping[str, Any], reason: str) -> int | None:
+    """Samples that have verdicts of a reason; None where scores are of pairs, many of which are of the same samples."""
+    reasons = PAIRS if reason in PAIRS else (reason,)
+    named = int(sum(finite(inner(counted, one)) or 0 for counted in verdicts.values() for one in reasons))
+    return None if named and reason in PAIRS else named
 
 
 def _finds_nothing(one: Histogram) -> bool:
@@ -69,13 +77,8 @@ def _finds_nothing(one: Histogram) -> bool:
 
 def _beyond(one: Histogram, *, whole: bool) -> int:
     """Scores in bins that lie on the side of findings, wholly or at least partly."""
-    limit = one.threshold
-    if limit is None or one.side is None:
-        return 0
-    bins = zip(one.counts, one.edges, one.edges[1:], strict=False)
-    if one.side == "above":
-        return int(sum(n for n, low, high in bins if (low if whole else high) > limit))
-    return int(sum(n for n, low, high in bins if (high if whole else low) < limit))
+    wanted = ("found",) if whole else ("found", "mixed")
+    return int(sum(n for n, kind in zip(one.counts, kinds(one), strict=True) if kind in wanted))
 
 
 def _told(one: Histogram, named: int | None, *, first: bool) -> str:
@@ -84,7 +87,7 @@ def _told(one: Histogram, named: int | None, *, first: bool) -> str:
     if named is not None and (beyond := _beyond(one, whole=True)) > named:
         words.append(f"Of {beyond:,} beyond the threshold {named:,} were named: more than this score decides.")
     if divided(one):
-        words.append("The threshold goes through the grey bar.")
+        words.append("The threshold is in the grey bar.")
     if not fits(one.unit, WIDTH):
         words.insert(0, f"{plain(one.unit[:1].upper() + one.unit[1:])}.")
     return " ".join(words)

@@ -53,9 +53,11 @@ def render(
     room = _Room(_ROOM)
     overview = room.graphs(overview_of(document))
     sections = []
-    for number in shown_steps(document):
+    numbers = shown_steps(document)
+    seen = galleries_of(document, verdicts, content, numbers)
+    for number, found in zip(numbers, seen, strict=True):
         graphs = room.graphs(graphs_of(document, number, beside))
-        galleries = room.galleries(galleries_of(document, verdicts, content, number))
+        galleries = room.galleries(found)
         sections.append(section_of(document, verdicts, number, graphs, galleries))
     page = environment().get_template("page.html")
     try:

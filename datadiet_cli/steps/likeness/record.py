@@ -155,7 +155,7 @@ class Recorder:
         score = np.round(1.0 - measured.distance, 12) if like.similar else measured.distance
         side: Side = "above" if like.similar else "below"
         limit = shown(like.threshold, similar=like.similar)
-        found = drawn("duplicate", UNITS[like.threshold_name], score, limit, side)
+        found = drawn("duplicate", UNITS[like.threshold_name], score, limit, side, inclusive=True)
         return {} if found is None else {"histograms": [found]}
 
     def _closest(self, a: Ints, b: Ints, measured: Measured, looks: _Looks) -> dict[str, Any]:
@@ -163,8 +163,9 @@ class Recorder:
         margin = _margin(measured, like.threshold, like.floor)
         copies = (margin >= 0) & (looks == YES)
         order = np.lexsort((b, a, np.abs(margin)))
-        names = self._pool.names
+        names, foreign = self._pool.names, self._pool.foreign
 
+        # Samples of other datasets come last in the pool: of a pair only the second can be one.
         def told(chosen: NDArray[np.bool_]) -> list[dict[str, Any]]:
             return [
                 {
@@ -172,6 +173,7 @@ class Recorder:
                     "other": names[b[i]],
                     "score": shown(float(measured.distance[i]), similar=like.similar),
                     "agreement": None if np.isnan(measured.agreement[i]) else round(float(measured.agreement[i]), 4),
+                    **({"foreign": True} if foreign[b[i]] else {}),
                 }
                 for i in order[chosen[order]][:CLOSEST].tolist()
             ]

@@ -14,6 +14,9 @@ from datadiet_cli.steps.noise.base import Bools, Floats, Ints
 from datadiet_cli.steps.noise.material import Material
 from datadiet_cli.steps.noise.scored import Scored, calls_of, scored
 
+SEVERAL = "several detectors together"
+"""What ``auto`` is, in words."""
+
 
 class Group(NamedTuple):
     """Samples that were compared with each other.
@@ -35,8 +38,9 @@ class Group(NamedTuple):
 
 def scored_groups(material: Material, groups: Sequence[Group]) -> Scored:
     """The scores of all groups; where every class has a threshold of its own, each as a multiple of it."""
-    dataset, by_class = material.dataset, material.settings.per_class
-    unit = f"how odd a sample is, by {material.settings.outliers}" + (", by the threshold of its class" * by_class)
+    dataset, by_class, detector = material.dataset, material.settings.per_class, material.settings.outliers
+    by = SEVERAL if detector == "auto" else detector
+    unit = f"how odd a sample is, by {by}" + (", by the threshold of its class" * by_class)
     used = [one for one in groups if len(one.members) and (not by_class or 0 < one.threshold < np.inf)]
     if not used:
         return Scored(0, None)

@@ -12,7 +12,7 @@ from datadiet_cli.methods.quality import CHECKS, Bounds, Check, bounds_of, expla
 from datadiet_cli.outcome import Action, Verdicts
 from datadiet_cli.steps.noise.base import POOR, Bools, Findings, Floats, Ints, divided, gathered, nothing
 from datadiet_cli.steps.noise.material import STEP, Material
-from datadiet_cli.steps.noise.scored import Scored, scored
+from datadiet_cli.steps.noise.scored import Scored, close_calls, scored
 
 UNITS = {
     "edge_width": "width of the sharpest edges in pixels",
@@ -109,18 +109,13 @@ def _verdicts(material: Material, found: Ints, check: Check, values: Floats, end
 def _scored(material: Material, left: Ints, check: Check, values: Floats, ends: Bounds, faulty: Bools) -> Scored:
     """What all samples measure; against the end of the usual range beyond which more are, where it has two."""
     above = int((values > ends.high).sum()) >= int((values < ends.low).sum()) if np.isfinite(ends.high) else False
-    shown, other = (
-        scored(material.dataset, check.name, UNITS[check.measure], left, values, end, side, faulty)[0]
-        for end, side in _sides(ends, above)
-    )
-    calls = sorted([*shown.calls, *other.calls], key=lambda call: abs(call[1]["score"] - call[1]["threshold"]))
-    return Scored(shown.found, shown.histogram, calls[:CLOSEST])
-
-
-def _sides(ends: Bounds, above: bool) -> list[tuple[float, Side]]:
-    """Both ends, that first which more are beyond."""
     both: list[tuple[float, Side]] = [(ends.low, "below"), (ends.high, "above")]
-    return both[::-1] if above else both
+    (end, side), (far, opposite) = both[::-1] if above else both
+    dataset = material.dataset
+    shown, _ = scored(dataset, check.name, UNITS[check.measure], left, values, end, side, faulty)
+    others, _ = close_calls(dataset, check.name, left, values, far, opposite, ~faulty)
+    calls = sorted([*shown.calls, *others], key=lambda call: abs(call[1]["score"] - call[1]["threshold"]))
+    return Scored(shown.found, shown.histogram, calls[:CLOSEST])
 
 
 def _number(end: float) -> float | None:

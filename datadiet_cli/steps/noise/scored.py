@@ -45,7 +45,7 @@ def scored(
     found: Bools,
     open_: Bools | None = None,
 ) -> tuple[Scored, Ints]:
-    """Describe scores that were held against one threshold.
+    """Describe scores that were held against one threshold, which is no finding itself.
 
     Args:
         dataset: the dataset.
@@ -61,12 +61,29 @@ def scored(
     Returns:
         It, with calls that name no witness; and the places of the calls in the arrays.
     """
-    chosen = np.empty(0, dtype=np.int64)
-    if threshold is not None:
-        chosen = closest(score, threshold, side, ~found if open_ is None else ~found & open_)
-    limits = np.full(len(chosen), np.nan if threshold is None else threshold)
-    calls = calls_of(dataset, reason, dataset.rows[places[chosen]], score[chosen], limits)
-    return Scored(int(found.sum()), drawn(reason, unit, score, threshold, side), calls), chosen
+    limit = np.nan if threshold is None else threshold
+    left = ~found if open_ is None else ~found & open_
+    calls, chosen = close_calls(dataset, reason, places, score, limit, side, left)
+    return Scored(int(found.sum()), drawn(reason, unit, score, threshold, side, inclusive=False), calls), chosen
+
+
+def close_calls(
+    dataset: Dataset, reason: str, places: Ints, score: Floats, threshold: float, side: Side, open_: Bools
+) -> tuple[list[tuple[int, Mapping[str, Any]]], Ints]:
+    """Samples that were only just not found, as calls that name no witness, and where they are in the arrays.
+
+    Args:
+        dataset: the dataset.
+        reason: the code of what was looked for.
+        places: (n,) positions in the dataset.
+        score: (n,) float64; NaN where there is none.
+        threshold: not finite where nothing could be found.
+        side: of the threshold on which findings lie.
+        open_: (n,) bool, those that were not found, though they could have been.
+    """
+    chosen = closest(score, threshold, side, open_)
+    limits = np.full(len(chosen), threshold)
+    return calls_of(dataset, reason, dataset.rows[places[chosen]], score[chosen], limits), chosen
 
 
 def calls_of(

@@ -77,10 +77,10 @@ def reached(case: Case, target: dict[str, Any], state: State) -> tuple[dict[str,
     if name not in MEASURED:
         return target, []
     value = _measure_of(case, name)(state)
-    limit = target["asked"] * (_NOISE if name == "latency" else 1.0)
-    return {**target, "reached": value}, [
-        Brake(name, f"<= {_shown(name, target['asked'])}", value, passed=value <= limit)
-    ]
+    limit, said = target["asked"], f"<= {_shown(name, target['asked'])}"
+    if name == "latency":
+        limit, said = limit * _NOISE, f"{said}, give or take {_NOISE - 1:.0%} for timing"
+    return {**target, "reached": value}, [Brake(name, said, value, passed=value <= limit)]
 
 
 def _asked(case: Case, target: str) -> float:

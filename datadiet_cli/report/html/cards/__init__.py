@@ -1,6 +1,7 @@
 """Galleries: the samples that a step judged, for people to look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
@@ -8,7 +9,7 @@ from markupsafe import Markup
 from datadiet_cli.report.html.base import Gallery
 from datadiet_cli.report.html.cards.base import drawn
 from datadiet_cli.report.html.cards.choosing import EACH, MOST, UNREADABLE, Group, groups_of
-from datadiet_cli.report.html.cards.making import cards_of
+from datadiet_cli.report.html.cards.making import cards_of, samples_of
 from datadiet_cli.report.html.cards.words import number as written
 from datadiet_cli.report.html.cards.words import plural
 from datadiet_cli.report.html.samples.content import Content
@@ -24,33 +25,66 @@ ROOM = 2_800_000
 """Bytes that the galleries of all steps may take."""
 
 
-def galleries_of(document: Mapping[str, Any], frame: "pl.DataFrame", content: Content, number: int) -> list[Gallery]:
-    """What there is to see of a step: at most `GALLERIES` galleries of at most 24 cards.
+@dataclass(frozen=True)
+class _Choice:
+    """What is shown of a step.
+
+    Attributes:
+        groups: all that there are.
+        shown: those of galleries.
+        told_before: broken samples that an earlier step named.
+    """
+
+    groups: Sequence[Group]
+    shown: Sequence[Group]
+    told_before: int
+
+
+def galleries_of(
+    document: Mapping[str, Any], frame: "pl.DataFrame", content: Content, numbers: Sequence[int]
+) -> Iterator[list[Gallery]]:
+    """What there is to see of each step: at most `GALLERIES` galleries of at most 24 cards.
 
     Args:
         document: the report.
         frame: all its verdicts, as `verdict_frame` gives them.
         content: reads the samples.
-        number: of the step.
+        numbers: of the steps.
 
-    Returns:
-        what matters most first. How much is shown of how much is in the leads.
+    Yields:
+        for each of the steps what matters most first. How much is shown of how much is in the leads.
     """
-    step = document["steps"][number]
+    choices = [_choice(document, frame, number) for number in numbers]
+    wanted = [samples_of(group) for choice in choices for group in choice.shown]
+    content.expect(
+        [name for shown, near, _ in wanted for name in (*shown, *near)],
+        [name for *_, columns in wanted for name in columns],
+    )
+    for choice in choices:
+        yield _galleries(document, choice, content)
+
+
+def _choice(document: Mapping[str, Any], frame: "pl.DataFrame", number: int) -> _Choice:
     own, told_before = _first_told(frame, number)
-    groups = groups_of(step, own, number)
+    groups = groups_of(document["steps"][number], own, number)
     # What was found goes before what was not.
     first = sorted(groups, key=lambda group: not group.found)[:GALLERIES]
-    shown, hidden = ([group for group in groups if (group in first) is chosen] for chosen in (True, False))
+    return _Choice(groups, [group for group in groups if group in first], told_before)
+
+
+def _galleries(document: Mapping[str, Any], choice: _Choice, content: Content) -> list[Gallery]:
+    groups, shown = choice.groups, choice.shown
+    hidden = [group for group in groups if group not in shown]
     room = ROOM // max(1, sum(bool(each["verdicts"]) for each in document["steps"]))
     galleries = []
     for place, group in enumerate(shown):
-        cards = drawn(cards_of(group, content, elsewhere="against" in step["metrics"]))
+        cards = drawn(cards_of(group, content))
         fitting = _fitting(cards, room // (len(shown) - place))
-        room -= sum(map(len, fitting))
+        room -= sum(map(_size, fitting))
         lead = _lead(group, len(fitting))
-        if told_before and group.reason == UNREADABLE:
-            lead += f" {told_before:,} more are shown at an earlier step."
+        if choice.told_before and group.reason == UNREADABLE:
+            verb = "is" if choice.told_before == 1 else "are"
+            lead += f" {choice.told_before:,} more {verb} shown at an earlier step."
         if hidden and group is shown[-1]:
             lead += f" Not shown at all: {', '.join(each.title.lower() for each in hidden)}."
         body = _body(fitting, document["input"]["kind"])
@@ -75,11 +109,16 @@ def _fitting(cards: Sequence[Markup], room: int) -> list[Markup]:
     fitting: list[Markup] = []
     size = 0
     for card in cards:
-        size += len(card.encode("utf-8", "backslashreplace"))
+        size += _size(card)
         if size > room and fitting:
             break
         fitting.append(card)
     return fitting
+
+
+def _size(card: Markup) -> int:
+    """Bytes of a card on the page."""
+    return len(card.encode("utf-8", "backslashreplace"))
 
 
 def _body(cards: Sequence[Markup], kind: str) -> Markup:
@@ -111,9 +150,8 @@ def _which(group: Group, shown: int, limit: str) -> str:
             else f"The {shown} closest calls are shown."
         )
     if group.order == "several":
-        return (
-            f"{shown} are shown, the closest calls first; of one kept sample {EACH}, and more only where there is room."
-        )
+        which = "All" if every else f"{shown} of them"
+        return f"{which} are shown: the {EACH} closest calls of each kept sample first, then others."
     if group.order == "spread":
         return "" if every else f"{shown} of them are shown, spread evenly over all."
     if every:

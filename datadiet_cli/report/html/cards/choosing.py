@@ -19,14 +19,18 @@ MOST = 24
 
 EACH = 3
 """Pairs of one kept sample, while others have room."""
-UNREADABLE = "unreadable"
+UNREADABLE, CONTAMINATION = "unreadable", "contamination"
 
 Order = Literal["closest", "several", "both", "spread", "name"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A verdict that is shown, or a sample that came near to one; see `Verdicts`. Ids are spelled as in Parquet."""
+    """A verdict that is shown, or a sample that came near to one; see `Verdicts`. Ids are spelled as in Parquet.
+
+    Attributes:
+        foreign: whether the witness is a sample of another dataset, which may have the name of one of ours.
+    """
 
     name: str
     action: str
@@ -36,6 +40,7 @@ class Entry:
     witness: str | None = None
     detail: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,9 @@ def _chosen(part: "pl.DataFrame", reason: str, metrics: Mapping[str, Any]) -> tu
     if not ranked["_gap"].is_finite().any():
         return ranked.sort("detail", "id", nulls_last=True).head(MOST), "name"
     if reason in words.PAIRS:
-        return _closest(_with_calls(ranked, metrics.get("closest_calls") or {}))
+        calls = (metrics.get("closest_calls") or {}).get("copies") or ()
+        # Pairs across datasets are told apart from those of the same names within one.
+        return _closest(_with_calls(ranked, [one for one in calls if _is_foreign(one) == (reason == CONTAMINATION)]))
     ranked = ranked.sort("_gap", "id", descending=[True, False])
     if len(ranked) <= MOST:
         return ranked, "both"
@@ -184,15 +191,15 @@ def _closest(ranked: "pl.DataFrame") -> tuple["pl.DataFrame", Order]:
         return _evenly(ranked), "spread"
     ordered = ranked.sort("_call", "_gap", "id", nulls_last=True).with_row_index("_place")
     of_one = pl.int_range(pl.len()).over(pl.coalesce("witness", "id"))
-    shown = ordered.sort(of_one >= EACH, "_place").head(MOST).sort("_place")
-    return shown, "closest" if not len(shown) or shown["_place"][-1] < MOST else "several"
+    shown = ordered.sort(of_one >= EACH, "_place").head(MOST)
+    return shown, "closest" if shown["_place"].is_sorted() and len(shown) in (MOST, len(ranked)) else "several"
 
 
-def _with_calls(ranked: "pl.DataFrame", calls: Mapping[str, Any]) -> "pl.DataFrame":
+def _with_calls(ranked: "pl.DataFrame", calls: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
     """With the place of each pair among the closest calls, which weigh all that decided; null for the others."""
     import polars as pl
 
-    ends = [sorted((spelled(str(call["id"])), spelled(str(call["other"])))) for call in calls.get("copies") or ()]
+    ends = [sorted((spelled(str(call["id"])), spelled(str(call["other"])))) for call in calls]
     table = pl.DataFrame(
         {"_a": [a for a, _ in ends], "_b": [b for _, b in ends], "_call": list(range(len(ends)))},
         schema={"_a": pl.String, "_b": pl.String, "_call": pl.Int64},
@@ -209,7 +216,15 @@ def _entries(rows: "pl.DataFrame") -> list[Entry]:
     shown = rows.select(
         pl.col("id").alias("name"), "action", "reason", "score", "threshold", "witness", "detail", "evidence"
     )
-    return [Entry(**{**row, "evidence": _object(row["evidence"])}) for row in shown.iter_rows(named=True)]
+    return [
+        Entry(**{**row, "evidence": _object(row["evidence"])}, foreign=row["reason"] == CONTAMINATION)
+        for row in shown.iter_rows(named=True)
+    ]
+
+
+def _is_foreign(call: Mapping[str, Any]) -> bool:
+    """Whether the second of a pair is of another dataset."""
+    return call.get("foreign") is True
 
 
 def _object(text: str | None) -> Mapping[str, Any]:
@@ -232,6 +247,7 @@ def _near_calls(metrics: Mapping[str, Any]) -> dict[str, list[Entry]]:
                 None,
                 spelled(str(call["other"])),
                 detail,
+                foreign=_is_foreign(call),
             )
         )
     for call in metrics.get("close_calls") or ():

@@ -19,20 +19,23 @@ _WIDE = 3
 """Columns of a table of cells that has no neighbours in it, at most."""
 
 
-def cards_of(group: Group, content: Content, *, elsewhere: bool) -> list[Card]:
+def samples_of(group: Group) -> tuple[list[str], list[str], list[str]]:
+    """Samples that are shown, those that are shown small, and columns of a table that are among their cells."""
+    entries = group.entries
+    shown = [name for entry in entries for name in (entry.name, *_companions(entry))]
+    near = [name for entry in entries for name, _ in _neighbours(entry)]
+    return shown, near, [name for entry in entries for name in tables.named_columns(entry)]
+
+
+def cards_of(group: Group, content: Content) -> list[Card]:
     """A card for each entry of a group.
 
     Args:
         group: the entries.
         content: reads samples.
-        elsewhere: whether samples of other datasets were compared with, whose names may be those of samples.
     """
-    entries = group.entries
-    shown = [name for entry in entries for name in (entry.name, *_companions(entry))]
-    near = [name for entry in entries for name, _ in _neighbours(entry)]
-    columns = [name for entry in entries for name in tables.named_columns(entry)]
-    looks = Looks(content, shown, near, columns)
-    return [_card(entry, group.unit, looks, elsewhere=elsewhere) for entry in entries]
+    looks = Looks(content, *samples_of(group))
+    return [_card(entry, group.unit, looks) for entry in group.entries]
 
 
 def _companions(entry: Entry) -> list[str]:
@@ -57,12 +60,12 @@ def _neighbours(entry: Entry) -> Iterator[tuple[str, str]]:
             yield spelled(str(one)), ""
 
 
-def _card(entry: Entry, unit: str, looks: Looks, *, elsewhere: bool) -> Card:
+def _card(entry: Entry, unit: str, looks: Looks) -> Card:
     readable = entry.reason != "unreadable"
     own = looks.tile(entry.name, words.DONE.get(entry.action, entry.action), entry.action, look=readable)
     if entry.action == words.NEAR:
         own = replace(own, tone="good")
-    others = [_other(entry, name, looks, elsewhere=elsewhere) for name in _companions(entry)]
+    others = [_other(entry, name, looks) for name in _companions(entry)]
     tiles, notes = _compared(entry, own, others, looks)
     table = _table(entry, tiles, looks)
     change = _change(entry.evidence)
@@ -78,19 +81,22 @@ def _card(entry: Entry, unit: str, looks: Looks, *, elsewhere: bool) -> Card:
         table=table,
         facts=told + notes,
         near=near,
-        near_title="its nearest neighbours with other labels" if change else "the nearest others",
+        near_title="its nearest neighbours with other labels"
+        if "disagreeing" in entry.evidence
+        else "the nearest others",
     )
 
 
-def _other(entry: Entry, name: str, looks: Looks, *, elsewhere: bool) -> Tile:
+def _other(entry: Entry, name: str, looks: Looks) -> Tile:
     if entry.reason in words.MADE:
         return looks.tile(name, "made of")
     near = entry.action == words.NEAR
     role, tone = words.WITNESS.get(entry.reason, ("compared with", ""))
-    if near and entry.reason in words.PAIRS:
+    if entry.foreign:
+        role, tone = words.WITNESS["contamination"]
+    elif near and entry.reason in words.PAIRS:
         role, tone = "kept", "good"
-    foreign = entry.reason == "contamination" or (near and elsewhere and entry.reason in words.PAIRS)
-    return looks.tile(name, role, tone, foreign=foreign)
+    return looks.tile(name, role, tone, foreign=entry.foreign)
 
 
 def _compared(

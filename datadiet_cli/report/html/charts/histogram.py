@@ -12,7 +12,12 @@ from datadiet_cli.report.html.charts.scales import Scale, across, spread, upward
 
 HEIGHT = 190.0
 _RIGHT = 24.0
-_SIDES = {"below": "found up to it", "above": "found from it on"}
+_SIDES = {
+    ("below", True): "found up to it",
+    ("below", False): "found below it",
+    ("above", True): "found from it on",
+    ("above", False): "found above it",
+}
 SKEWED = 20
 """Where the highest bar is so many times the lowest, bars are drawn by powers of ten, so that all are seen."""
 
@@ -27,6 +32,7 @@ class Histogram:
         counts: k of 0 or more.
         threshold: or None for none.
         side: ``above`` or ``below`` the threshold lies what was found; None for neither.
+        inclusive: whether the threshold itself was found.
     """
 
     unit: str
@@ -34,6 +40,17 @@ class Histogram:
     counts: Sequence[float]
     threshold: float | None
     side: str | None
+    inclusive: bool = False
+
+    @property
+    def lower(self) -> bool:
+        """Whether scores that equal the threshold are in the bin below it, where it is an edge."""
+        return (self.side == "below") == self.inclusive
+
+    @property
+    def found(self) -> str:
+        """On which side of the threshold findings lie, in words."""
+        return _SIDES[self.side or "", self.inclusive]
 
 
 def skewed(counts: Sequence[float]) -> bool:
@@ -58,8 +75,8 @@ def histogram(title: str, one: Histogram) -> Markup:
         limit = x.at(_limit(one) or 0.0)
         ends = (limit, x.end) if one.side == "above" else (x.start, limit)
         parts.append(box(ends[0], top, ends[1] - ends[0], HEIGHT, "shade"))
-    for (start, end), value in zip(pairwise(one.edges), one.counts, strict=True):
-        parts.append(_bar(one, x, y, (start, end), value))
+    for ends, value, kind in zip(pairwise(one.edges), one.counts, kinds(one), strict=True):
+        parts.append(_bar(x, y, ends, value, kind))
     if one.threshold is not None:
         parts += _threshold(one, x, top, bottom)
     name = "count, by powers of ten" if log else "count"
@@ -70,10 +87,23 @@ def histogram(title: str, one: Histogram) -> Markup:
 
 
 def divided(one: Histogram) -> bool:
-    """Whether the threshold goes through a bin that is not empty."""
-    cut = _limit(one)
-    bins = zip(pairwise(one.edges), one.counts, strict=True)
-    return cut is not None and one.side is not None and any(a < cut < b and value for (a, b), value in bins)
+    """Whether some bin that is not empty may hold both what was found and what was not."""
+    return any(kind == "mixed" and value for kind, value in zip(kinds(one), one.counts, strict=True))
+
+
+def kinds(one: Histogram) -> list[str]:
+    """Of each bin ``found``, ``mixed`` where the threshold is in it, so that nobody knows, or empty for not found."""
+    cut, last = _limit(one), len(one.counts) - 1
+    if cut is None or one.side is None:
+        return [""] * (last + 1)
+    told = []
+    for place, (low, high) in enumerate(pairwise(one.edges)):
+        # Beyond the outermost edges there is no other bin for what equals them.
+        edge = (one.lower and place == 0 and low == cut) or (not one.lower and place == last and high == cut)
+        middle = (low + high) / 2
+        found = middle > cut if one.side == "above" else middle < cut
+        told.append("mixed" if low < cut < high or edge else "found" if found else "")
+    return told
 
 
 def _limit(one: Histogram) -> float | None:
@@ -85,7 +115,7 @@ def _limit(one: Histogram) -> float | None:
         or any(end - start != 1 or start % 1 != 0.5 for start, end in pairwise(one.edges))
     ):
         return limit
-    return math.floor(limit) + 0.5 if one.side == "below" else math.ceil(limit) - 0.5
+    return math.floor(limit) + 0.5 if one.lower else math.ceil(limit) - 0.5
 
 
 def _ends(one: Histogram) -> tuple[float, float]:
@@ -99,18 +129,13 @@ def _ends(one: Histogram) -> tuple[float, float]:
     return low, high
 
 
-def _bar(one: Histogram, x: Scale, y: Scale, ends: tuple[float, float], value: float) -> Markup:
-    """A bar: found, not found, or with the threshold in it, so that nobody knows."""
+def _bar(x: Scale, y: Scale, ends: tuple[float, float], value: float, kind: str) -> Markup:
+    """A bar of a kind."""
     said = f"{count(ends[0])} to {count(ends[1])}: {count(value)}"
-    cut, kind = _limit(one), "bar"
-    if cut is not None and one.side is not None:
-        middle = (ends[0] + ends[1]) / 2
-        found = middle > cut if one.side == "above" else middle < cut
-        kind = "bar mixed" if ends[0] < cut < ends[1] else "bar found" if found else "bar"
     left, right = x.at(ends[0]), x.at(ends[1])
     # A fine gap between bars, but no bar so thin that it is not seen.
     wide = max(right - left - 1, 0.75 * (right - left), 2.0)
-    return box(left, y.at(value), wide, y.start - y.at(value), kind, said)
+    return box(left, y.at(value), wide, y.start - y.at(value), f"bar {kind}".strip(), said)
 
 
 def _threshold(one: Histogram, x: Scale, top: float, bottom: float) -> list[Markup]:
@@ -119,7 +144,7 @@ def _threshold(one: Histogram, x: Scale, top: float, bottom: float) -> list[Mark
     if not x.low <= one.threshold <= x.high:
         said += ", beyond this axis"
     if one.side is not None:
-        said += f", {_SIDES[one.side]}"
+        said += f", {one.found}"
     half = width_of(said) / 2
     at = min(max(place, half), WIDTH - half)
     return [
@@ -135,7 +160,7 @@ def _below(x: Scale, bottom: float) -> list[Markup]:
 def _words(one: Histogram) -> list[str]:
     told = [f"{count(sum(one.counts))} scores: {one.unit}"]
     if one.threshold is not None:
-        told.append(f"threshold {count(one.threshold)}" + (f", {_SIDES[one.side]}" if one.side else ""))
+        told.append(f"threshold {count(one.threshold)}" + (f", {one.found}" if one.side else ""))
     return told + [
         f"{count(a)} to {count(b)}: {count(value)}"
         for (a, b), value in zip(pairwise(one.edges), one.counts, strict=True)

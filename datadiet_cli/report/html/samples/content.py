@@ -63,6 +63,9 @@ class Content:
         self._index: pl.DataFrame | None = None
         self._rows: dict[str, int | None] = {}
         self._seen: dict[tuple[str, str], Any] = {}
+        self._expected: list[str] = []
+        self._columns: set[str] = set()
+        self._records: dict[str, Record] = {}
 
     @property
     def kind(self) -> str | None:
@@ -74,6 +77,16 @@ class Content:
         """The column of labels, of a table that has one."""
         source = None if self._dataset is None else self._dataset.source
         return source.label if isinstance(source, TableSource) else None
+
+    def expect(self, ids: Iterable[str], columns: Iterable[str]) -> None:
+        """Say what will be asked for, so that it is read together: a table is read as a whole.
+
+        Args:
+            ids: of samples.
+            columns: of a table that must be among their cells.
+        """
+        self._expected += ids
+        self._columns.update(columns)
 
     def known(self, ids: Iterable[str]) -> dict[str, int]:
         """The rows of those samples that INPUT has."""
@@ -126,8 +139,12 @@ class Content:
         source = None if self._dataset is None else self._dataset.source
         if not isinstance(source, TableSource) or not found:
             return {}
-        records = read_records(source, list(found.values()), sorted(columns))
-        return dict(zip(found, records, strict=True))
+        if not (found.keys() <= self._records.keys() and self._columns.issuperset(columns)):
+            self.expect([], columns)
+            wanted = self.known([*self._records, *self._expected, *found])
+            records = read_records(source, list(wanted.values()), sorted(self._columns))
+            self._records = dict(zip(wanted, records, strict=True))
+        return {name: self._records[name] for name in found}
 
     def _files(
         self, kind: str, ids: Iterable[str], missing: Callable[[str], Shown], kernel: _Kernel, *args: Any
