@@ -120,7 +120,7 @@ _LOOK = {
     "follow_symlinks",
     "workers",
 }
-_CHANCE = {"seed", "device", "engine", "cache"}
+_CHANCE = {"seed", "device", "engine"}
 
 
 def _apply(

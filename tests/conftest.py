@@ -95,6 +95,19 @@ def datadiet_process() -> Cli:
     return call
 
 
+def said_on(terminal: int, process: subprocess.Popen[bytes]) -> str:
+    """All that a process writes to a terminal whose other end this is, until it is gone."""
+    said = b""
+    while True:
+        try:
+            said += os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            break
+    os.close(terminal)
+    process.wait(timeout=60)
+    return said.decode()
+
+
 def picture(seed: int, side: int = 64) -> Image.Image:
     """A picture like no other seed's: smooth shapes under fine texture, as a photograph has."""
     rng = np.random.default_rng(seed)

@@ -13,6 +13,7 @@ from datadiet_cli.cli import app
 from datadiet_cli.commands.completion import SCRIPTS
 from datadiet_cli.completing import answer, complete
 from datadiet_cli.config.registry import STEPS
+from tests.conftest import said_on
 
 # Keys, and the words that the shell then has on its line.
 TYPED = [
@@ -61,15 +62,7 @@ def typed_in(arguments, keys, folder):
     )  # fmt: skip
     os.close(theirs)
     os.write(ours, keys.encode())
-    said = b""
-    while True:
-        try:
-            said += os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-    os.close(ours)
-    shell.wait(timeout=60)
-    return said.decode()
+    return said_on(ours, shell)
 
 
 @pytest.mark.parametrize("shell", START)

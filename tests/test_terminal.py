@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from datadiet_cli.report.screen import Line, Screen, cells, fold
 from datadiet_cli.report.terminal import met, printable
-from tests.conftest import Cli, class_folders, command
+from tests.conftest import Cli, class_folders, command, said_on
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What moves the cursor, and what it erases then: bars.
@@ -44,15 +44,7 @@ def of_a_process(arguments, size, environment):
     env = {**os.environ, "TERM": "xterm-256color", **environment}
     run = subprocess.Popen(arguments, stderr=theirs, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=env)
     os.close(theirs)
-    said = b""
-    while True:
-        try:
-            said += os.read(ours, 4096)
-        except OSError:  # the other end is closed
-            break
-    os.close(ours)
-    run.wait(timeout=60)
-    return said.decode()
+    return said_on(ours, run)
 
 
 def rows(said):

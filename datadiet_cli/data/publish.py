@@ -164,7 +164,13 @@ def write_atomically(path: str, content: bytes | Iterable[bytes]) -> None:
     Args:
         path: the file.
         content: all of it, or piece by piece.
+
+    Raises:
+        OutputError: there is something that is no file, such as a device, which must not become one.
+        OSError: it cannot be written.
     """
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise OutputError(f"{path}: is no regular file; name another one")
     parent = _parent(path)
     temporary = os.path.join(parent, f"{_hidden(os.path.basename(path))}{secrets.token_hex(6)}.partial")
     try:

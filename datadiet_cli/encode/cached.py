@@ -141,12 +141,12 @@ class Remembered:
         return [self._paths[i] for i in positions.tolist()]
 
     def _look(self, positions: Ints) -> _States:
-        found = [states for _, states in self._work.engine.map(_look, self._at(positions), chunk=_LOOKS_AT_ONCE)]
+        found = [states for _, states in self._work.engine.map(file_states, self._at(positions), chunk=_LOOKS_AT_ONCE)]
         return _States(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _recall_digests(self, positions: Ints, states: _States) -> Bools:
         """Take the digests of files that are as they were; (k,) bool, which."""
-        known, entries = self._cache.recall(FILES, _names(self._at(positions)), 32)
+        known, entries = self._cache.recall(FILES, file_keys(self._at(positions)), 32)
         same: Bools = known & (entries[:, :16] == states.stamps).all(axis=1)
         self.digests[positions[same]] = np.ascontiguousarray(entries[same, 16:]).view(np.uint64)
         return same
@@ -161,7 +161,7 @@ class Remembered:
             readable[part] = could_read
         sure = readable & ~states.racy
         entries = np.hstack([states.stamps[sure], self.digests[todo[sure]].view(np.uint8)])
-        self._cache.store(FILES, _names(self._at(todo[sure])), entries)
+        self._cache.store(FILES, file_keys(self._at(todo[sure])), entries)
 
     def _recall(self, positions: Ints, missing: Bools) -> Iterator[tuple[Ints, Rows]]:
         """Yield rows of known contents, and strike them off `missing`."""
@@ -237,7 +237,8 @@ class _Pending:
             self._cache.store(self._namespace, digests, rows)
 
 
-def _look(paths: Sequence[str]) -> _States:
+def file_states(paths: Sequence[str]) -> _States:
+    """What the file system says of files, by which they are known again."""
     stamps, racy, sizes = zip(*map(_state, paths), strict=True)
     return _States(_bytes(stamps), np.array(racy, dtype=bool), np.array(sizes, dtype=np.int64))
 
@@ -268,7 +269,7 @@ def _is_same(task: _Task) -> bool:
     return bool(readable[0]) and digests.tobytes() == task.digest
 
 
-def _names(paths: Sequence[str]) -> Digests:
+def file_keys(paths: Sequence[str]) -> Digests:
     """Digests of the names of files, wherever they are named from."""
     names = (xxhash.xxh3_128_digest(os.fsencode(os.path.abspath(path))) for path in paths)
     return np.frombuffer(b"".join(names), dtype=np.uint64).reshape(-1, 2)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datadiet_cli.encode.cache import Cache, NoCache
-from datadiet_cli.encode.cached import FILES, _look, _names
+from datadiet_cli.encode.cached import FILES, file_keys, file_states
 from datadiet_cli.engine import Engine
 
 _AT_ONCE = 2048
@@ -22,8 +22,8 @@ def known_digests(paths: Sequence[str], cache: Cache | NoCache, engine: Engine) 
     digests: list[str | None] = []
     if not cache.enabled:
         return [None] * len(paths)
-    for part, states in engine.map(_look, paths, chunk=_AT_ONCE):
-        known, entries = cache.recall(FILES, _names(paths[part]), 32)
+    for part, states in engine.map(file_states, paths, chunk=_AT_ONCE):
+        known, entries = cache.recall(FILES, file_keys(paths[part]), 32)
         same = known & (entries[:, :16] == states.stamps).all(axis=1)
         digits = np.ascontiguousarray(entries[:, 16:]).tobytes().hex()
         digests += [digits[32 * i : 32 * i + 32] if sure else None for i, sure in enumerate(same.tolist())]
