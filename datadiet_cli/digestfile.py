@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from datadiet_cli.data.wording import text_column
-from datadiet_cli.digests import Content, Contents, digest_of, escaped
+from datadiet_cli.data.quiet import sound_parquet
+from datadiet_cli.data.wording import escaped, text_column
+from datadiet_cli.digests import Content, Contents, digest_of
 
 ENDING = ".digests.parquet"
 """Of the name of the file that stands beside OUTPUT, where there are too many for the report."""
@@ -60,11 +61,8 @@ def from_parquet(content: bytes) -> list[Row]:
     """
     import polars as pl
 
-    try:
-        frame = pl.read_parquet(BytesIO(content)).select(COLUMNS)
-        return checked(frame.rows())
-    except pl.exceptions.PolarsError as error:
-        raise ValueError(str(error)) from error
+    with sound_parquet():
+        return checked(pl.read_parquet(BytesIO(content)).select(COLUMNS).rows())
 
 
 def from_json(files: Any) -> list[Row]:

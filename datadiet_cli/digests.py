@@ -14,6 +14,7 @@ from datadiet_cli.data.dataset import Dataset, Source
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.scan import Entry, scan
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.encode.content import digest_files
 from datadiet_cli.engine import Engine
 
@@ -39,11 +40,6 @@ class Content(NamedTuple):
 Contents = Mapping[str, Content]
 """Files by their paths relative to a folder."""
 NOTHING: Contents = MappingProxyType({})
-
-
-def escaped(name: str) -> str:
-    r"""A name as the report has it in its tables: bytes that are not UTF-8 become ``\\udcXX``."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def contents_at(

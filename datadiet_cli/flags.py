@@ -90,7 +90,10 @@ def _manner(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing.")] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit 1 if anything would change; --max-removed lets as much go."),
+        typer.Option(
+            "--check",
+            help="Write nothing; exit 1 if samples or columns would go or be altered; --max-removed lets some go.",
+        ),
     ] = False,
     listing: Annotated[
         Literal["kept", "dropped"] | None, typer.Option("--list", help="Print the ids of these samples to stdout.")

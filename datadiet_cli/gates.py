@@ -8,7 +8,7 @@ from datadiet_cli.config.base import percentage
 from datadiet_cli.config.pipeline import RATES, Expectation
 
 _CHANGES = ("added", "relabelled", "imputed", "columns_dropped")
-"""What alters a dataset besides samples that go."""
+"""What alters a dataset besides samples that go; scaled columns and weights are no figures."""
 
 
 @dataclass(frozen=True)

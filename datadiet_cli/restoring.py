@@ -13,8 +13,9 @@ from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.table import TableSource
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.digestfile import BOTH, INPUT, OUTPUT, Row, contents_in
-from datadiet_cli.digests import ITSELF, Content, Contents, Differences, compare, copied_files, escaped, input_files
+from datadiet_cli.digests import ITSELF, Content, Contents, Differences, compare, copied_files, input_files
 from datadiet_cli.encode.augment import UnchangedError
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import InputError

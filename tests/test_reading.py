@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import names, table
+from datadiet_cli.report.frame import verdict_frame
+from tests.conftest import class_folders, names, table
 from tests.test_restore import restored
 
 
@@ -97,3 +100,60 @@ class TestRestored:
         path.write_text(json.dumps({**json.loads(path.read_bytes()), "verdicts_file": "gone.parquet"}))
         done = datadiet("restore", path, tmp_path / "back")
         assert (done.code, f"{tmp_path}/gone.parquet: is missing" in done.complaint) == (2, True)
+
+
+def test_a_page_is_made_wherever_one_stands(datadiet, pets, tmp_path, monkeypatch):
+    monkeypatch.chdir(pets)
+    datadiet("dedup", ".", "../out")
+    monkeypatch.chdir(tmp_path)
+    assert datadiet("report", "out.report.json").code == 0
+    assert datadiet("report", "out.report.json", "in").code == 0
+    assert datadiet("report", "out.report.json", "-o", "other.html").code == 0
+
+
+def test_a_link_or_a_device_is_no_place_for_a_file(datadiet, pets, tmp_path):
+    datadiet("dedup", pets, tmp_path / "out")
+    link = tmp_path / "link"
+    link.symlink_to("/dev/null")
+    for command in (
+        ["report", tmp_path / "out.report.json", "-o"],
+        ["baseline", tmp_path / "out.report.json"],
+        ["init", pets],
+    ):
+        assert "is no regular file" in datadiet(*command, link, "--force").complaint
+    assert link.is_symlink()
+
+
+def many_verdicts(output):
+    """Put the verdicts of a report beside it, as those of a large run are."""
+    path = Path(f"{output}.report.json")
+    document = json.loads(path.read_bytes())
+    sidecar = path.with_name("out.verdicts.parquet")
+    verdict_frame(document, None).write_parquet(sidecar)
+    path.write_text(json.dumps({**document, "verdicts": [], "verdicts_file": sidecar.name}))
+    return path, sidecar
+
+
+def test_names_that_are_no_utf8_are_known_beside_a_report(datadiet, tmp_path):
+    source = class_folders(tmp_path / "in", {"k/a.png": 1, "k/\udcff.png": 1, "k/b.png": 2})
+    datadiet("dedup", source, tmp_path / "out")
+    path, _ = many_verdicts(tmp_path / "out")
+    assert datadiet("baseline", path, "-").code == 0
+    assert datadiet("rethreshold", path, "--max-distance", 4).code == 0
+
+
+@pytest.mark.parametrize("command", ["report", "baseline", "restore", "explain", "diff"])
+def test_a_file_beside_a_report_that_is_damaged_ends_in_one_line(command, datadiet, pets, tmp_path):
+    datadiet("dedup", pets, tmp_path / "out")
+    path, sidecar = many_verdicts(tmp_path / "out")
+    whole = sidecar.read_bytes()
+    rest = {"restore": [tmp_path / "back"], "explain": ["cat/a.png"], "diff": [path], "baseline": ["-"]}.get(
+        command, []
+    )
+    for place in range(4, len(whole), 37):
+        sidecar.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        ran = datadiet(command, path, *rest)
+        assert ran.code in (0, 2), ran.err
+        assert ran.code == 0 or ran.complaint
+        if command == "restore" and not ran.code:
+            shutil.rmtree(tmp_path / "back")

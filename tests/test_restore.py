@@ -109,7 +109,7 @@ class TestTheLastState:
         make(datadiet, "dedup", tmp_path / "in", tmp_path / "out", code=3)
         done = datadiet("restore", tmp_path / "out.report.json", tmp_path / "gone", "--only", "dropped")
         assert done.code == 0, done.err
-        assert ": 1 sample that were dropped" in done.err
+        assert ": 1 sample that was dropped" in done.err
         assert "1 sample more that cannot be copied" in done.err
         assert [name for name in names(tmp_path / "gone") if name.endswith(".png")] == ["cat/b.png"]
 

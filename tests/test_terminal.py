@@ -198,4 +198,8 @@ def test_a_line_makes_no_room_for_one_that_says_it_is_gone(height):
     ],
 )
 def test_what_a_gate_met_is_told_in_digits_that_count(limit, value, said):
-    assert met({"limit": limit, "value": value}) == said
+    assert met({"limit": limit, "value": value, "passed": True}) == said
+
+
+def test_what_a_gate_failed_by_is_seen():
+    assert met({"limit": "<= 0.12344", "value": 0.123441, "passed": False}) == "0.123441"

@@ -1,7 +1,6 @@
 """The proposed settings as a pipeline in YAML, commented, that `datadiet run` takes as it is."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from datadiet_cli.config.base import Common, Settings
 from datadiet_cli.config.load import load_pipeline
 from datadiet_cli.config.pipeline import Expectation, Step
+from datadiet_cli.data.publish import place_beside
 from datadiet_cli.errors import ConfigError
 
 Comments = Mapping[int, Sequence[str]]
@@ -41,7 +41,7 @@ def pipeline(
         ConfigError: the text cannot be loaded, or says something else, or nothing is beside INPUT.
     """
     lines = [f"# {_plain(line)}" for line in head]
-    lines += [f"input: {value(input)}", f"output: {value(output or _beside(input))}"]
+    lines += [f"input: {value(input)}", f"output: {value(output or place_beside(input))}"]
     lines += [f"{name}: {value(one)}" for name, one in _changed(common).items()]
     lines.append("steps:")
     for place, step in enumerate(steps):
@@ -55,17 +55,6 @@ def pipeline(
     text = "\n".join(lines) + "\n"
     _check(text, common, steps)
     return text
-
-
-def _beside(input: str) -> str:
-    """A name for OUTPUT beside INPUT; the full one where the name of INPUT, such as ``.``, would lead into it."""
-    real = os.path.realpath(input)
-    for path in (input.rstrip("/"), real):
-        stem, ending = (path, "") if os.path.isdir(real) else os.path.splitext(path)
-        found = f"{stem}-diet{ending}"
-        if stem and not os.path.realpath(found).startswith(real.rstrip("/") + "/"):
-            return found
-    raise ConfigError(f"{input}: there is no place beside it to propose as OUTPUT; name one in the configuration")
 
 
 def _changed(settings: Settings) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 
 from datadiet_cli.baseline import FINDINGS, baseline_document, digests_of
-from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
-from datadiet_cli.data.publish import check_folder, write_atomically
+from datadiet_cli.commands.reading import dataset_of, read_report, rows_by_name, undamaged
+from datadiet_cli.data.publish import check_file, check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, OutputError
 from datadiet_cli.outcome import Action
 from datadiet_cli.report.streaming import each_verdict
@@ -34,9 +34,10 @@ def baseline(report: str, file: str | None, *, force: bool, quiet: bool) -> int:
     if target != "-":
         if os.path.lexists(target) and not force:
             raise OutputError(f"{target}: exists already; name another file or pass --force to replace it")
+        check_file(target)
         check_folder(target)
     dataset = dataset_of(report, document)
-    row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
+    row_of = rows_by_name(dataset)
     wanted = {*FINDINGS, Action.ACCEPT}
     with undamaged(report):
         rows = [row for row in each_verdict(document, report) if row["action"] in wanted]

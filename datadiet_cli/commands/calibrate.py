@@ -16,7 +16,7 @@ from datadiet_cli.calibrating.sample import LEAST, draw
 from datadiet_cli.config.base import parse_share
 from datadiet_cli.config.words import suggestion
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
+from datadiet_cli.data.publish import check_apart, check_file, check_folder, write_atomically
 from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.errors import ConfigError, ExitCode, InputError, OutputError
 from datadiet_cli.report.calibration import lines
@@ -105,9 +105,6 @@ def _check_writable(input: str, file: str, force: bool) -> None:
         ) from None
     if os.path.lexists(file) and not force:
         raise OutputError(f"{file}: exists already; name another file or pass --force to replace it")
-    if os.path.isdir(file):
-        raise OutputError(f"{file}: is a folder; name a file")
-    if os.path.lexists(file) and not os.path.isfile(file):
-        raise OutputError(f"{file}: is no regular file; name another one")
+    check_file(file)
     check_folder(file)
     check_apart(input, file, input)

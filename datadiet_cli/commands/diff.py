@@ -2,15 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from datadiet_cli.commands.reading import dataset_of, read_report, verdicts_of
+from datadiet_cli.commands.reading import dataset_of, read_report, undamaged, verdicts_of
 from datadiet_cli.errors import ExitCode, InputError
 from datadiet_cli.report.differences import Differences, differences
 from datadiet_cli.report.formats.diffs import FORMATS, SHOWN, Compared, in_words
-
-if TYPE_CHECKING:
-    pass
 
 
 def diff(
@@ -38,14 +35,10 @@ def diff(
 
 def _differences(documents: Sequence[dict[str, Any]], reports: tuple[str, str]) -> tuple[Differences, str]:
     """What differs, and why it is not known which samples only one dataset has; empty if it is."""
-    import polars as pl
-
     verdicts = verdicts_of(documents[0], reports[0]), verdicts_of(documents[1], reports[1])
     ids, unknown = _ids(documents, reports)
-    try:
+    with undamaged(" or ".join(reports)):
         return differences(documents[0], documents[1], verdicts, ids), unknown
-    except (LookupError, ValueError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{reports[0]} or {reports[1]}: is damaged; run the command again") from error
 
 
 def _ids(documents: Sequence[dict[str, Any]], reports: Sequence[str]) -> tuple[tuple[list[str], list[str]] | None, str]:

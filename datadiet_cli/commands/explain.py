@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.errors import ExitCode, InputError
 from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report.explaining import in_words, is_verdict
@@ -97,7 +98,7 @@ class _Verdicts:
 
 def _spellings(name: str) -> list[str]:
     """An id as it is, and as Parquet has it."""
-    return [name, name.encode("utf-8", "backslashreplace").decode()]
+    return [name, escaped(name)]
 
 
 def _known(sample: str, ids: Collection[str]) -> str | None:

@@ -7,7 +7,7 @@ from datadiet_cli.config.base import Settings
 from datadiet_cli.config.registry import STEPS, settings_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import check_folder, write_atomically
+from datadiet_cli.data.publish import check_file, check_folder, place_beside, write_atomically
 from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.terminal import say
 
@@ -39,6 +39,7 @@ def init(path: str, file: str, *, force: bool) -> int:
         return ExitCode.DONE
     if os.path.lexists(file) and not force:
         raise OutputError(f"{file}: exists already; name another file or pass --force to replace it")
+    check_file(file)
     check_folder(file)
     write_atomically(file, text.encode())
     say(f"{file}: written; run it with: datadiet run {file}")
@@ -48,13 +49,12 @@ def init(path: str, file: str, *, force: bool) -> int:
 def starter(dataset: Dataset) -> str:
     """A pipeline in YAML: every step there is, each setting with its meaning, the defaults as comments."""
     path = dataset.source.path.rstrip("/")
-    stem, suffix = os.path.splitext(path) if not os.path.isdir(path) else (path, "")
     lines = [
         f"# A starter for {_quoted(path)}: {len(dataset):,} samples, {dataset.source.layout}.",
         "# Run it:       datadiet run THIS_FILE",
         "# Try it first: datadiet run THIS_FILE --dry-run --verbose",
         f"input: {_quoted(path)}",
-        f"output: {_quoted(stem + '-diet' + suffix)}",
+        f"output: {_quoted(place_beside(path))}",
         "seed: 0",
         "# max_removed: 30%      # fail, and write nothing, if more than this would go",
         "steps:",

@@ -9,6 +9,7 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.errors import InputError
 from datadiet_cli.report.build import REPORT_VERSION
 from datadiet_cli.report.frame import verdict_frame
@@ -97,6 +98,14 @@ def verdicts_of(document: Mapping[str, Any], report: str) -> "pl.DataFrame":
     """
     with undamaged(report):
         return verdict_frame(document, report)
+
+
+def rows_by_name(dataset: Dataset) -> dict[str, int]:
+    """The row of every sample, by its id as it is and as the tables beside a report have it."""
+    found: dict[str, int] = {}
+    for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True):
+        found[escaped(name)] = found[name] = row
+    return found
 
 
 def dataset_of(report: str, document: Mapping[str, Any]) -> Dataset:

@@ -10,7 +10,7 @@ from datadiet_cli.commands.reading import dataset_of, read_report, undamaged, ve
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
-from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
+from datadiet_cli.data.publish import check_apart, check_file, check_folder, write_atomically
 from datadiet_cli.errors import ExitCode, InputError, OutputError
 from datadiet_cli.report.pages import is_page, page_of, page_path
 from datadiet_cli.report.streaming import check_beside
@@ -41,8 +41,8 @@ def report(path: str, source: str | None, *, format: Format, output: str | None,
     document = read_report(path)
     if output is None and format == "html":
         output = page_path(path)
-    if output not in (None, STDOUT):
-        _check_place(path, str(output), [document["input"]["path"], source or document["input"]["path"]])
+    elif output not in (None, STDOUT):
+        _check_place(path, str(output), _input(path, source, document))
 
     def verdicts() -> "pl.DataFrame":
         return verdicts_of(document, path)
@@ -58,13 +58,10 @@ def report(path: str, source: str | None, *, format: Format, output: str | None,
         if format in ("json", "json-lines"):
             # What is written bit by bit must be whole before the first bit.
             check_beside(document, path)
-    try:
         if output in (None, STDOUT):
             deliver(chunks, format, os.environ if output is None else {})
         else:
             _write(str(output), chunks, force=force, quiet=quiet)
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is damaged, or a file beside it; run the command again") from error
     return ExitCode.DONE
 
 
@@ -81,14 +78,25 @@ def _samples(path: str, source: str | None, document: Mapping[str, Any]) -> tupl
         return None, f"Samples are not shown. {printable(str(error))}"
 
 
-def _check_place(report: str, output: str, inputs: Iterable[str]) -> None:
+def _input(path: str, source: str | None, document: Mapping[str, Any]) -> str | None:
+    """Where INPUT is; None if that is not known, as a path that a run was given counts from where it was made."""
+    place: str = document["input"]["path"]
+    if source is not None or os.path.isabs(place):
+        return source or place
+    try:
+        dataset_of(path, document)
+    except InputError:
+        return None
+    return place
+
+
+def _check_place(report: str, output: str, source: str | None) -> None:
     """Refuse, even by force, to replace the report, or what is no file, such as a device; or to write into INPUT."""
-    for place in inputs:
-        check_apart(place, output, "INPUT")
+    if source is not None:
+        check_apart(source, output, "INPUT")
     if os.path.realpath(output) == os.path.realpath(report):
         raise OutputError(f"{output}: is the report itself; name another file")
-    if os.path.lexists(output) and not os.path.isfile(output):
-        raise OutputError(f"{output}: is no regular file; name another one, or - for stdout")
+    check_file(output)
 
 
 def _write(path: str, content: Iterable[bytes], *, force: bool, quiet: bool) -> None:

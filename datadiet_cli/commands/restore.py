@@ -11,6 +11,7 @@ from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_output
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.errors import ConfigError, ExitCode, InputError, OutputError
 from datadiet_cli.publishing import put
 from datadiet_cli.recording import reader
@@ -85,7 +86,9 @@ def restore(
         checked = _publish(past, opened, rebuilt, dest, common, progress, whole=whole, force=force)
     if not quiet:
         name = document["steps"][last]["name"]
-        what = "that were dropped" if only else f"as they were after {name}" if last else "as they were opened"
+        were = "was" if len(rebuilt) == 1 else "were"
+        they = "it was" if len(rebuilt) == 1 else "they were"
+        what = f"that {were} dropped" if only else f"as {they} after {name}" if last else f"as {they} opened"
         files = f"{checked:,} file{'s' if checked != 1 else ''} verified"
         if not checked and is_table(opened):
             # Of a table in between nothing is known but what it is made of.
@@ -208,7 +211,7 @@ def _refuse(past: Past, opened: Dataset, rebuilt: Dataset, found: digests.Differ
     """Refuse to publish what is not as it was; tell what has changed in INPUT from what came out otherwise."""
     copies: set[str] = set()
     if not is_table(opened):
-        copies = {digests.escaped(copy) for copy in digests.copied_files(rebuilt).values()}
+        copies = {escaped(copy) for copy in digests.copied_files(rebuilt).values()}
     changed = [name for name in found.changed if name in copies]
     refuse(past, opened.source.path, found._replace(changed=changed), SHOWN)
     others = [name for name in found.changed if name not in copies]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.commands.manner import Manner
-from datadiet_cli.commands.reading import dataset_of, read_report, undamaged
+from datadiet_cli.commands.reading import dataset_of, read_report, rows_by_name, undamaged
 from datadiet_cli.commands.step import carry_out
 from datadiet_cli.config.dedup import THRESHOLDS
 from datadiet_cli.config.load import flag_of, load_step
@@ -59,7 +59,7 @@ def rethreshold(report: str, output: str | None, flags: Mapping[str, Any], manne
     for other, state in document["steps"][-1]["metrics"].get("against", {}).items():
         if open_dataset(other, reading_of(common).of_another()).source.fingerprint() != state:
             raise InputError(f"{other}: has changed since {report} was written; run dedup again")
-    row_of = {name: row for row, name in zip(dataset.rows.tolist(), dataset.ids, strict=True)}
+    row_of = rows_by_name(dataset)
     past = _past(document, report, row_of)
     request = Request(
         command="rethreshold",

@@ -7,6 +7,7 @@ from typing import Any
 
 from datadiet_cli import digestfile, digests
 from datadiet_cli.commands.reading import read_report
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.digests import Contents, Differences
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, ExitCode, InputError
@@ -85,7 +86,7 @@ def _rows(place: str, document: dict[str, Any]) -> list[digestfile.Row]:
 
 def _named(contents: Contents, output: str, between: str) -> dict[str, digests.Content]:
     """Files by the names that people see: those of OUTPUT from its own name on."""
-    base = digests.escaped(os.path.basename(os.path.abspath(output)))
+    base = escaped(os.path.basename(os.path.abspath(output)))
     return {base if path == digests.ITSELF else f"{base}{between}{path}": content for path, content in contents.items()}
 
 

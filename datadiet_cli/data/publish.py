@@ -56,6 +56,31 @@ def check_folder(path: str) -> None:
         raise OutputError(f"{path}: its folder {parent} cannot be written; give write permission")
 
 
+def place_beside(source: str) -> str:
+    """A name for OUTPUT beside INPUT; the full one where the name of INPUT, such as ``.``, would lead into it.
+
+    Raises:
+        OutputError: there is no such place.
+    """
+    real = os.path.realpath(source)
+    for path in (source.rstrip("/"), real):
+        stem, ending = (path, "") if os.path.isdir(real) else os.path.splitext(path)
+        found = f"{stem}-diet{ending}"
+        if stem and not os.path.realpath(found).startswith(real.rstrip("/") + "/"):
+            return found
+    raise OutputError(f"{source}: there is no place beside it to propose as OUTPUT; name one in the configuration")
+
+
+def check_file(path: str) -> None:
+    """Refuse to replace what is there by a file, if it is none: a device must not become one, nor a link be lost.
+
+    Raises:
+        OutputError: it is a link, a folder, or no regular file.
+    """
+    if os.path.islink(path) or (os.path.lexists(path) and not os.path.isfile(path)):
+        raise OutputError(f"{path}: is no regular file; name another one")
+
+
 def check_apart(source: str, output: str, name: str) -> None:
     """Refuse an OUTPUT that would replace what is read, or be found in it.
 
@@ -169,8 +194,8 @@ def write_atomically(path: str, content: bytes | Iterable[bytes]) -> None:
         OutputError: there is something that is no file, such as a device, which must not become one.
         OSError: it cannot be written.
     """
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise OutputError(f"{path}: is no regular file; name another one")
+    if os.path.lexists(path) and not os.path.islink(path):
+        check_file(path)
     parent = _parent(path)
     temporary = os.path.join(parent, f"{_hidden(os.path.basename(path))}{secrets.token_hex(6)}.partial")
     try:

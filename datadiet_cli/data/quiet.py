@@ -24,3 +24,19 @@ def quiet_libraries() -> Iterator[None]:
         os.dup2(spare, 2)
         os.close(spare)
         os.close(silence)
+
+
+@contextmanager
+def sound_parquet() -> Iterator[None]:
+    """Reading a Parquet file of our own: a damaged one makes polars' Rust core panic, which prints before it raises.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    import polars as pl
+
+    try:
+        with quiet_libraries():
+            yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ValueError(str(error)) from error

@@ -14,5 +14,9 @@ def text_column(name: str, values: Sequence[str | None]) -> "pl.Series":
     try:
         return pl.Series(name, values, dtype=pl.String)
     except UnicodeEncodeError:
-        escaped = [v if v is None else v.encode("utf-8", "backslashreplace").decode() for v in values]
-        return pl.Series(name, escaped, dtype=pl.String)
+        return pl.Series(name, [v if v is None else escaped(v) for v in values], dtype=pl.String)
+
+
+def escaped(name: str) -> str:
+    r"""A name as reports have it in their tables: bytes that are not UTF-8 become \\udcXX."""
+    return name.encode("utf-8", "backslashreplace").decode()

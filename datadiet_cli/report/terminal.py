@@ -1,5 +1,6 @@
 """What people see on stderr: progress bars and a short summary. Names are text, never markup, never control codes."""
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,8 +14,6 @@ SKIPPED_SHOWN = 5
 ESCAPE = "\x1b"
 _COLUMN = 10
 """Letters of the words that lines begin with, at least."""
-_LARGE = 10_000
-"""Numbers that are told without a fraction."""
 _WITHIN = "    "
 """What stands before the details of a step."""
 
@@ -112,11 +111,16 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
 
 
 def met(gate: Mapping[str, Any]) -> str:
-    """What a gate met: a share, a number of samples, or another number to four digits."""
+    """What a gate met: a share, a number of samples, or another number as exactly as it takes to see why."""
     value = gate["value"]
     if str(gate["limit"]).endswith("%"):
         return f"{value:.2%}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.4g}"
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}"
+    telling = 4 if gate["passed"] else 8
+    before_point = 0 if value == 0 else math.floor(math.log10(abs(value))) + 1
+    said = f"{value:,.{max(0, telling - before_point)}f}"
+    return said.rstrip("0").rstrip(".") if "." in said else said
 
 
 def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:

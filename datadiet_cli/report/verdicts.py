@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.quiet import quiet_libraries
+from datadiet_cli.data.quiet import sound_parquet
 from datadiet_cli.data.wording import text_column
 from datadiet_cli.outcome import FOREIGN, Outcome, Verdicts
 
@@ -161,14 +161,8 @@ def table_rows(path: str) -> Iterator[dict[str, list[Any]]]:
 
 
 def _collected(table: "pl.LazyFrame") -> "pl.DataFrame":
-    """A part of a file; a damaged one makes the library's Rust core panic, which prints before it raises."""
-    import polars as pl
-
-    try:
-        with quiet_libraries():
-            return table.collect()
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise ValueError(str(error)) from error
+    with sound_parquet():
+        return table.collect()
 
 
 def names_of(before: Dataset, outcome: Outcome, codes: NDArray[np.int64]) -> list[str | None]:

@@ -191,7 +191,7 @@ class TestWhatIsShown:
         rows = [row("a", step_number=0, **broken), row("a", **broken), row("b", **broken)]
         [found] = galleries(rows).values()
         assert shown(found) == ["b"]
-        assert found.lead == "1 sample flagged. 1 more is shown at an earlier step."
+        assert found.lead == "1 sample flagged. 1 more was named at an earlier step."
         assert galleries(rows[:2]) == {}
 
     def test_of_many_the_clearest_and_the_closest_are_shown(self):

@@ -5,6 +5,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datadiet_cli.report.html.base import plain
+from datadiet_cli.report.terminal import met
 
 
 @cache
@@ -18,4 +19,5 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["plain"] = plain
+    made.filters["met"] = met
     return made

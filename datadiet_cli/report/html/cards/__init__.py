@@ -83,8 +83,8 @@ def _galleries(document: Mapping[str, Any], choice: _Choice, content: Content) -
         room -= sum(map(_size, fitting))
         lead = _lead(group, len(fitting))
         if choice.told_before and group.reason == UNREADABLE:
-            verb = "is" if choice.told_before == 1 else "are"
-            lead += f" {choice.told_before:,} more {verb} shown at an earlier step."
+            verb = "was" if choice.told_before == 1 else "were"
+            lead += f" {choice.told_before:,} more {verb} named at an earlier step."
         if hidden and group is shown[-1]:
             lead += f" Not shown at all: {', '.join(each.title.lower() for each in hidden)}."
         body = _body(fitting, document["input"]["kind"])

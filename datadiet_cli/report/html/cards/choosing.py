@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.report.html.cards import words
-from datadiet_cli.report.html.samples.content import spelled
 
 if TYPE_CHECKING:
     import polars as pl
@@ -199,7 +199,7 @@ def _with_calls(ranked: "pl.DataFrame", calls: Sequence[Mapping[str, Any]]) -> "
     """With the place of each pair among the closest calls, which weigh all that decided; null for the others."""
     import polars as pl
 
-    ends = [sorted((spelled(str(call["id"])), spelled(str(call["other"])))) for call in calls]
+    ends = [sorted((escaped(str(call["id"])), escaped(str(call["other"])))) for call in calls]
     table = pl.DataFrame(
         {"_a": [a for a, _ in ends], "_b": [b for _, b in ends], "_call": list(range(len(ends)))},
         schema={"_a": pl.String, "_b": pl.String, "_call": pl.Int64},
@@ -240,12 +240,12 @@ def _near_calls(metrics: Mapping[str, Any]) -> dict[str, list[Entry]]:
         detail = None if agreement is None else f"correlation {agreement:.2f}"
         near.setdefault("duplicate", []).append(
             Entry(
-                spelled(str(call["id"])),
+                escaped(str(call["id"])),
                 words.NEAR,
                 "duplicate",
                 call["score"],
                 None,
-                spelled(str(call["other"])),
+                escaped(str(call["other"])),
                 detail,
                 foreign=_is_foreign(call),
             )
@@ -254,12 +254,12 @@ def _near_calls(metrics: Mapping[str, Any]) -> dict[str, list[Entry]]:
         witness = call.get("witness")
         near.setdefault(call["reason"], []).append(
             Entry(
-                spelled(str(call["id"])),
+                escaped(str(call["id"])),
                 words.NEAR,
                 call["reason"],
                 call.get("score"),
                 call.get("threshold"),
-                None if witness is None else spelled(str(witness)),
+                None if witness is None else escaped(str(witness)),
             )
         )
     return near

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from datadiet_cli.data.wording import escaped
 from datadiet_cli.report.html.cards import tables, words
 from datadiet_cli.report.html.cards.base import Card, Change, Table, Tile
 from datadiet_cli.report.html.cards.choosing import Entry, Group
 from datadiet_cli.report.html.cards.looks import Looks
-from datadiet_cli.report.html.samples.content import Content, spelled
+from datadiet_cli.report.html.samples.content import Content
 from datadiet_cli.report.html.samples.records import Record
 from datadiet_cli.report.html.samples.texts import difference
 from datadiet_cli.report.terminal import size_in_words
@@ -47,7 +48,7 @@ def _companions(entry: Entry) -> list[str]:
         found = []
     else:
         found = [entry.witness]
-    return [spelled(str(name)) for name in found if name is not None]
+    return [escaped(str(name)) for name in found if name is not None]
 
 
 def _neighbours(entry: Entry) -> Iterator[tuple[str, str]]:
@@ -55,9 +56,9 @@ def _neighbours(entry: Entry) -> Iterator[tuple[str, str]]:
     told = entry.evidence.get("neighbours")
     for one in told[:NEIGHBOURS] if isinstance(told, list) else ():
         if isinstance(one, dict):
-            yield spelled(str(one.get("id"))), str(one.get("label") or "")
+            yield escaped(str(one.get("id"))), str(one.get("label") or "")
         else:
-            yield spelled(str(one)), ""
+            yield escaped(str(one)), ""
 
 
 def _card(entry: Entry, unit: str, looks: Looks) -> Card:

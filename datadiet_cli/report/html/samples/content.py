@@ -11,7 +11,7 @@ from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.data.table import TableSource
-from datadiet_cli.data.wording import text_column
+from datadiet_cli.data.wording import escaped, text_column
 from datadiet_cli.encode.sounds import require_soundfile
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import MissingExtraError
@@ -31,11 +31,6 @@ Shown = TypeVar("Shown")
 
 class _Kernel(Protocol):
     def __call__(self, paths: Sequence[str], *args: Any) -> Sequence[Any]: ...
-
-
-def spelled(name: str) -> str:
-    r"""An id as Parquet has it: bytes that are not UTF-8 as escapes (``\\udcXX``)."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 class Content:
@@ -90,7 +85,7 @@ class Content:
 
     def known(self, ids: Iterable[str]) -> dict[str, int]:
         """The rows of those samples that INPUT has."""
-        wanted = list(dict.fromkeys(map(spelled, ids)))
+        wanted = list(dict.fromkeys(map(escaped, ids)))
         self._find([name for name in wanted if name not in self._rows])
         return {name: row for name in wanted if (row := self._rows[name]) is not None}
 
