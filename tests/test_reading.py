@@ -157,3 +157,20 @@ def test_a_file_beside_a_report_that_is_damaged_ends_in_one_line(command, datadi
         assert ran.code == 0 or ran.complaint
         if command == "restore" and not ran.code:
             shutil.rmtree(tmp_path / "back")
+
+
+@pytest.mark.parametrize("form", ["json", "json-lines", "github", "html"])
+def test_a_reader_that_goes_away_is_no_damage(form, path, datadiet_process):
+    read, write = os.pipe()
+    os.close(read)
+    ran = datadiet_process("report", path, "--format", form, "-o", "-", stdout=write)
+    os.close(write)
+    assert (ran.code, ran.err) == (141, "")
+
+
+def test_a_full_disk_is_no_damage(path, datadiet_process):
+    with open("/dev/full", "wb") as full:
+        ran = datadiet_process("report", path, "--format", "json", stdout=full)
+    assert ran.code == 2
+    assert "damaged" not in ran.err
+    assert "No space left on device" in ran.err

@@ -1,7 +1,7 @@
 """Read a report that was written before, and open the dataset that it speaks of."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,12 @@ def undamaged(report: str) -> Iterator[None]:
         pl.exceptions.PanicException,
     ) as error:
         raise InputError(f"{report}: is damaged, or a file beside it; run the command again") from error
+
+
+def each_undamaged(chunks: Iterable[bytes], report: str) -> Iterator[bytes]:
+    """What is made of a report, piece by piece, where only the making may say that it is damaged, not the writing."""
+    with undamaged(report):
+        yield from chunks
 
 
 def verdicts_of(document: Mapping[str, Any], report: str) -> "pl.DataFrame":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.commands.manner import Format
 from datadiet_cli.commands.printing import deliver, printed
-from datadiet_cli.commands.reading import dataset_of, read_report, undamaged, verdicts_of
+from datadiet_cli.commands.reading import dataset_of, each_undamaged, read_report, undamaged, verdicts_of
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.open import open_dataset
@@ -53,15 +53,15 @@ def report(path: str, source: str | None, *, format: Format, output: str | None,
             say(notice)
         return page_of(document, verdicts(), path, dataset, notice)
 
-    chunks = printed(format, document, path, verdicts, page)
+    chunks = each_undamaged(printed(format, document, path, verdicts, page), path)
     with undamaged(path):
         if format in ("json", "json-lines"):
             # What is written bit by bit must be whole before the first bit.
             check_beside(document, path)
-        if output in (None, STDOUT):
-            deliver(chunks, format, os.environ if output is None else {})
-        else:
-            _write(str(output), chunks, force=force, quiet=quiet)
+    if output in (None, STDOUT):
+        deliver(chunks, format, os.environ if output is None else {})
+    else:
+        _write(str(output), chunks, force=force, quiet=quiet)
     return ExitCode.DONE
 
 
