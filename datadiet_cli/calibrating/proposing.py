@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from datadiet_cli.calibrating.measuring import Point, most_new
 from datadiet_cli.calibrating.sweeping import Sweep
+from datadiet_cli.report.words import plural
 
+_SAMPLE = "untouched sample"
 LEAST_GAIN = 2
 """Planted faults more that a change must find."""
 MISSED = 0.5
@@ -55,7 +57,7 @@ def choose(
         if fits(point, reference or before, samples, max_false)
     ]
     if not fitting:
-        told = _samples(len(set(before.named) - set((reference or before).named)))
+        told = plural(len(set(before.named) - set((reference or before).named)), _SAMPLE)
         words = f"names {told} that the defaults leave alone, and no value tried mends that alone: try the defaults"
         return Choice("", before, before, words)
     _, setting, best = max(fitting, key=lambda one: one[0])
@@ -66,7 +68,9 @@ def choose(
     if best.configured or gain < LEAST_GAIN:
         return Choice("", before, before, f"keep what you have: nothing tried finds more without naming more{alone}")
     more = len(set(best.named) - set(before.named))
-    return Choice(setting, best, before, f"finds {gain:,} planted faults more, and names {_samples(more)} more{alone}")
+    return Choice(
+        setting, best, before, f"finds {gain:,} planted faults more, and names {plural(more, _SAMPLE)} more{alone}"
+    )
 
 
 def fits(point: Point, reference: Point, samples: int, max_false: float) -> bool:
@@ -108,14 +112,10 @@ def _taken_back(best: Point, before: Point, reference: Point, meant: Sequence[st
         of_which = f"{len(alone):,} of which the default leaves alone"
     lost = sum(max(before.hits[name] - best.hits[name], 0) for name in meant if name in best.hits)
     less = f"{lost:,} planted fault{'' if lost == 1 else 's'}" if lost else "no planted fault"
-    return f"names {_samples(len(fewer))} fewer, {of_which}, and finds {less} less"
+    return f"names {plural(len(fewer), _SAMPLE)} fewer, {of_which}, and finds {less} less"
 
 
 def missed(sweeps: Sequence[Sweep], counts: Mapping[str, int]) -> list[str]:
     """Kinds of which no value finds half."""
     points = [point for sweep in sweeps for point in sweep.points]
     return [name for name, count in counts.items() if max(p.hits[name] for p in points) < MISSED * count]
-
-
-def _samples(count: int) -> str:
-    return f"{count:,} untouched sample{'' if count == 1 else 's'}"

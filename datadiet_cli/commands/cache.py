@@ -14,7 +14,8 @@ from datadiet_cli.encode import cachefile
 from datadiet_cli.encode.cache import KEPT, LIMIT, TRAININGS, cache_folder
 from datadiet_cli.encode.cached import FILES
 from datadiet_cli.errors import DatadietError, ExitCode
-from datadiet_cli.report.terminal import printable, size_in_words
+from datadiet_cli.report.terminal import printable
+from datadiet_cli.report.words import size_in_words
 
 _STEP = re.compile(r"[0-9a-f]{32}\.npz|\.[0-9a-f]{32}\.npz\.[0-9a-f]{12}\.partial")
 """The names that remembered steps have, whole or left half written; whatever else lies there is the user's."""

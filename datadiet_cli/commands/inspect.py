@@ -18,7 +18,8 @@ from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ExitCode
 from datadiet_cli.report.build import census
-from datadiet_cli.report.terminal import printable, progress_bars, size_in_words
+from datadiet_cli.report.terminal import printable, progress_bars
+from datadiet_cli.report.words import size_in_words
 from datadiet_cli.request import reading_of
 
 SHOWN = 20

@@ -17,6 +17,7 @@ from datadiet_cli.publishing import put
 from datadiet_cli.recording import reader
 from datadiet_cli.report.build import report_path
 from datadiet_cli.report.terminal import printable, progress_bars, say
+from datadiet_cli.report.words import plural
 from datadiet_cli.request import Progress, reading_of
 from datadiet_cli.restoring import (
     DAMAGED,
@@ -93,14 +94,10 @@ def restore(
         if not checked and is_table(opened):
             # Of a table in between nothing is known but what it is made of.
             files = "INPUT verified"
-        say(f"{printable(dest)}: {_samples(len(rebuilt))} {what}; {files}")
+        say(f"{printable(dest)}: {plural(len(rebuilt), 'sample')} {what}; {files}")
         if gone:
-            say(f"{_samples(gone)} more that cannot be copied, such as broken links: not restored")
+            say(f"{plural(gone, 'sample')} more that cannot be copied, such as broken links: not restored")
     return ExitCode.DONE
-
-
-def _samples(count: int) -> str:
-    return f"{count:,} sample{'s' if count != 1 else ''}"
 
 
 def _step(report: str, document: Mapping[str, Any], after: str | None) -> int:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
+from datadiet_cli.report.words import size_in_words
+
 LABEL, WIDTH = 16, 19
 _ORDER = ("before", "after", "random", "cost", "scratch")
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 _POINTS = (
     ("accuracy", "accuracy"),
     ("macro_f1", "macro F1"),
@@ -123,15 +124,7 @@ def _plain(number: float) -> str:
 def _count(value: Any, key: str) -> str:
     if value is None:
         return "-"
-    return _size(value) if key in _BYTES else f"{value:,}"
-
-
-def _size(size: float) -> str:
-    for unit in _UNITS:
-        if abs(size) < 1000 or unit == _UNITS[-1]:
-            break
-        size /= 1000
-    return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+    return size_in_words(value) if key in _BYTES else f"{value:,}"
 
 
 def _times(

@@ -6,6 +6,7 @@ from typing import Any
 from datadiet_cli.outcome import Action
 from datadiet_cli.report.terminal import printable
 from datadiet_cli.report.verdicts import VERDICT_COLUMNS
+from datadiet_cli.report.words import plural
 
 SHOWN = 5
 """Other samples that are named."""
@@ -52,7 +53,7 @@ def in_words(
     for row in own:
         lines += ["", *_paragraph(row, reasons)]
     if others:
-        lines += ["", f"Verdicts on {_plural(len(others), 'other sample')} name it:"]
+        lines += ["", f"Verdicts on {plural(len(others), 'other sample')} name it:"]
         lines += [f"  {printable(row['id'])}: {_headline(row)}" for row in others[:SHOWN]]
         lines += [f"  and {len(others) - SHOWN:,} more"] if len(others) > SHOWN else []
     return lines
@@ -202,7 +203,7 @@ def _kept(evidence: Row) -> str:
         return "chose others"
     kept, total = evidence["kept_of_class"]
     group = "" if evidence.get("class") is None else f" of class {printable(str(evidence['class']))}"
-    return f"kept {kept:,} of the {_plural(total, 'sample')}{group}"
+    return f"kept {kept:,} of the {plural(total, 'sample')}{group}"
 
 
 def _number(value: object) -> str | None:
@@ -212,10 +213,6 @@ def _number(value: object) -> str | None:
 def _listed(parts: Iterable[str]) -> str:
     *most, last = parts
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _is_number(value: object) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from datadiet_cli.report.screen import NARROWEST, Line, Screen, fold
 from datadiet_cli.report.telling import blocks, headline
+from datadiet_cli.report.words import plural, size_in_words
 
 SKIPPED_SHOWN = 5
 ESCAPE = "\x1b"
@@ -82,7 +83,7 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
         width: of the terminal, None if it is none.
     """
     before, after, figures = document["input"], document["output"], document["figures"]
-    yield Line("", f"{printable(before['path'])}: {_plural(before['samples'], 'sample')}, {before['layout']}")
+    yield Line("", f"{printable(before['path'])}: {plural(before['samples'], 'sample')}, {before['layout']}")
     told = [(i, step) for i, step in enumerate(document["steps"]) if step["name"] != "open" or step["verdicts"]]
     column = max([_COLUMN, *(len(step["name"]) for _, step in told)])
 
@@ -99,7 +100,7 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
     if after["what"] == "dataset":
         yield from (Line(label(word), said) for word, said in _removed(before, after, figures))
     if figures["unreadable"]:
-        yield Line(label("unreadable"), f"{_plural(figures['unreadable'], 'sample')}, named in the report")
+        yield Line(label("unreadable"), f"{plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
         yield Line(label("skipped"), _skipped(before["skipped"]))
     for gate in document["gates"]:
@@ -127,7 +128,7 @@ def _notes(metrics: Mapping[str, Any]) -> Iterator[str]:
     """What is to be known about a step besides what it did."""
     lost = metrics.get("against_unreadable")
     if lost:
-        yield f"{_plural(lost, 'sample')} of other datasets could not be read and compared"
+        yield f"{plural(lost, 'sample')} of other datasets could not be read and compared"
     yield from map(printable, metrics.get("notes", ()))
     idle = metrics.get("without_effect")
     if idle:
@@ -153,7 +154,7 @@ def _difference(before: int, after: int) -> str:
 
 def _ending(document: Mapping[str, Any]) -> str:
     after = document["output"]
-    count = _plural(after["samples"], "sample")
+    count = plural(after["samples"], "sample")
     path = "" if after["path"] is None else printable(after["path"].rstrip("/"))
     if after["what"] == "report":
         failed = "" if all(gate["passed"] for gate in document["gates"]) else "a gate failed; "
@@ -191,7 +192,7 @@ def _skipped(paths: Sequence[str]) -> str:
     what = "cannot be copied, and OUTPUT lacks"
     shown = ", ".join(printable(path) for path in paths[:SKIPPED_SHOWN])
     more = f" and {len(paths) - SKIPPED_SHOWN:,} more" if len(paths) > SKIPPED_SHOWN else ""
-    return f"{_plural(len(paths), 'file')} {what} {'it' if len(paths) == 1 else 'them'}: {shown}{more}"
+    return f"{plural(len(paths), 'file')} {what} {'it' if len(paths) == 1 else 'them'}: {shown}{more}"
 
 
 _DONE = {
@@ -217,17 +218,3 @@ def verdict_line(row: Mapping[str, Any]) -> str:
     score = "" if row["score"] is None else f" (score {row['score']:g}{limit})"
     detail = f": {printable(row['detail'])}" if row["detail"] else ""
     return f"  {row['action']} {printable(row['id'])}: {row['reason']}{witness}{score}{detail}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def size_in_words(count: int) -> str:
-    """Bytes, in a unit that people read."""
-    amount = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(amount) < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"

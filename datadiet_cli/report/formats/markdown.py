@@ -13,7 +13,8 @@ from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report.formats.findings import DONE, Places, Row, findings_of, varied, where_all
 from datadiet_cli.report.html.base import plain
 from datadiet_cli.report.telling import headline
-from datadiet_cli.report.terminal import met, size_in_words
+from datadiet_cli.report.terminal import met
+from datadiet_cli.report.words import size_in_words
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from datadiet_cli.report.terminal import size_in_words
+from datadiet_cli.report.words import plural, size_in_words
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,19 +77,19 @@ def _verdict(document: Mapping[str, Any], failed: int) -> list[str]:
     before, figures, gates = document["input"], document["figures"], len(document["gates"])
     said = []
     if failed:
-        said.append(f"{failed} of {_count(gates, 'gate')} failed, so nothing was written.")
+        said.append(f"{failed} of {plural(gates, 'gate')} failed, so nothing was written.")
     if document["output"]["what"] == "dataset":
         removed, done = figures["removed"], document["published"]
         share = f" ({removed / before['samples']:.1%})" if before["samples"] else ""
         said.append(
-            f"{removed:,} of {_count(before['samples'], 'sample')} {'removed' if done else 'would go'}{share}."
+            f"{removed:,} of {plural(before['samples'], 'sample')} {'removed' if done else 'would go'}{share}."
             if removed
             else f"No sample {'was removed' if done else 'would go'}."
         )
         done = [f"{figures[name]:,} {name}" for name in ("added", "relabelled", "imputed", "flagged") if figures[name]]
         said += [f"{', '.join(done)}."] if done else []
     if unreadable := figures["unreadable"]:
-        said.append(f"{_count(unreadable, 'sample')} could not be read.")
+        said.append(f"{plural(unreadable, 'sample')} could not be read.")
     if gates and not failed:
         said.append({1: "The gate held.", 2: "Both gates held."}.get(gates, f"All {gates} gates held."))
     if not document["published"] and not failed and document["output"]["what"] != "report":
@@ -185,7 +185,3 @@ def _strip(document: Mapping[str, Any], flags: Mapping[int, int]) -> list[Stop]:
 def _name(path: str) -> str:
     """The last part of a path; of a dot, all of it."""
     return os.path.basename(path.rstrip("/")) or path
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report import comparison
 from datadiet_cli.report.html.base import Gallery, Graph
-from datadiet_cli.report.html.cards.words import plural
 from datadiet_cli.report.telling import PROTOCOLS, headline, remarks, timed, verdict_words
+from datadiet_cli.report.words import plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,8 +11,8 @@ from datadiet_cli.report.html.cards.base import drawn
 from datadiet_cli.report.html.cards.choosing import EACH, MOST, UNREADABLE, Group, groups_of
 from datadiet_cli.report.html.cards.making import cards_of, samples_of
 from datadiet_cli.report.html.cards.words import number as written
-from datadiet_cli.report.html.cards.words import plural
 from datadiet_cli.report.html.samples.content import Content
+from datadiet_cli.report.words import plural
 
 if TYPE_CHECKING:
     import polars as pl

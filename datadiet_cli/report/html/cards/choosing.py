@@ -10,6 +10,7 @@ import numpy as np
 
 from datadiet_cli.data.wording import escaped
 from datadiet_cli.report.html.cards import words
+from datadiet_cli.report.words import plural
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,7 +118,7 @@ def _found(part: "pl.DataFrame", reason: str, metrics: Mapping[str, Any], unit: 
     if reason in words.PAIRS:
         pairs = _pairs_once(part)
         if len(pairs) < len(part):
-            said = f"{said[:-1]}, in {words.plural(len(pairs), 'pair')}."
+            said = f"{said[:-1]}, in {plural(len(pairs), 'pair')}."
         part = pairs
     chosen, order = _chosen(part, reason, metrics)
     limits = part["threshold"].drop_nulls().unique()
@@ -139,7 +140,7 @@ def _accepted(part: "pl.DataFrame", number: int) -> Group:
         name=_slug(number, "accepted"),
         title="Left alone, as the baseline lists them",
         reason="accepted",
-        counted=f"{words.plural(len(part), 'finding')}.",
+        counted=f"{plural(len(part), 'finding')}.",
         unit="score",
         order="name",
         total=len(part),

@@ -12,7 +12,7 @@ from datadiet_cli.report.html.cards.looks import Looks
 from datadiet_cli.report.html.samples.content import Content
 from datadiet_cli.report.html.samples.records import Record
 from datadiet_cli.report.html.samples.texts import difference
-from datadiet_cli.report.terminal import size_in_words
+from datadiet_cli.report.words import size_in_words
 
 NEIGHBOURS = 5
 _PARENTS = 2

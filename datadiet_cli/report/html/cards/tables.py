@@ -11,6 +11,7 @@ from datadiet_cli.report.html.cards.base import Cell, Table
 from datadiet_cli.report.html.cards.choosing import Entry
 from datadiet_cli.report.html.samples.records import Record
 from datadiet_cli.report.html.samples.texts import difference, excerpt
+from datadiet_cli.report.words import plural
 
 LINES = 8
 """Cells of a record that are shown, or more where more are odd."""
@@ -77,7 +78,7 @@ def single(entry: Entry, record: Record | None, label: str | None) -> Table | No
     if not lines:
         return None
     hidden = max(len(odd) - ODD, 0) + max(len(others) - room, 0)
-    more = f"and {words.plural(hidden, 'more column')}" if hidden else ""
+    more = f"and {plural(hidden, 'more column')}" if hidden else ""
     return Table(("column", "cell", *((third,) if third else ())), tuple(lines), more)
 
 
@@ -99,7 +100,7 @@ def pair(one: Record, other: Record, roles: tuple[str, str], *, mark: bool) -> T
     room = max(LINES - len(lines), 2)
     lines += [(name, (Cell(_cell(one[name])), Cell(_cell(other[name])))) for name in same[:room]]
     hidden = [
-        f"{words.plural(count, 'more column')} {verb}"
+        f"{plural(count, 'more column')} {verb}"
         for count, verb in ((len(differing) - ODD, "with other cells"), (len(same) - room, "with equal cells"))
         if count > 0
     ]
@@ -111,7 +112,7 @@ def _same(record: Record) -> Table:
     """The cells of two records that have the same ones."""
     lines = [(name, (Cell(_cell(record[name])),)) for name in list(record)[:LINES]]
     hidden = len(record) - len(lines)
-    more = f"; and {words.plural(hidden, 'more column')}" if hidden else ""
+    more = f"; and {plural(hidden, 'more column')}" if hidden else ""
     return Table(("column", "both"), tuple(lines), f"all cells are equal{more}")
 
 
@@ -137,7 +138,7 @@ def beside(record: Record, near: Sequence[tuple[str, Record]], label: str | None
         lines.append((name, tuple(cells)))
     hidden = len(names) - LINES
     head = ("column", "this", *(f"like {name}" for name, _ in shown), *[""] * (_NEAR - len(shown)))
-    return Table(head, tuple(lines), f"and {words.plural(hidden, 'more column')}" if hidden > 0 else "")
+    return Table(head, tuple(lines), f"and {plural(hidden, 'more column')}" if hidden > 0 else "")
 
 
 def _both(one: str | None, other: str | None, *, mark: bool) -> tuple[Cell, Cell]:

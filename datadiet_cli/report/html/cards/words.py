@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datadiet_cli.report.words import plural
+
 NEAR = "near"
 """Stands for an action where nothing was done, though it came near."""
 
@@ -104,11 +106,6 @@ def place_of(reason: str) -> int:
     """Where a gallery stands among others."""
     order = list(TITLES)
     return order.index(reason) if reason in TITLES else len(order)
-
-
-def plural(count: int, noun: str) -> str:
-    """A number of things."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def counted(actions: Mapping[str, int]) -> str:
