@@ -21,7 +21,7 @@ from datadiet_cli.errors import OutputError
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
-LONGEST_ENDING = ".transform.safetensors"
+LONGEST_ENDING = ".class_weights.json"
 """Of the names of files that stand beside OUTPUT."""
 _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP}
 
