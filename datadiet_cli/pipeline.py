@@ -86,14 +86,24 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
         if earlier is not None and all(os.path.lexists(place) for place in request.intermediate):
             return _as_before(request, dataset, state, earlier, progress)
         check(request, request.output, read)
-    results = compute(request, dataset, state, workshop, progress)
+    results, engine = compute(request, dataset, state, workshop, progress)
     final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
     gates += [Gate(b.name, b.limit, b.value, b.passed) for result in results for b in result.outcome.brakes]
     exit_code = _exit_code(gates, results)
     made = _made(request, results)
     report = Report(
-        request.command, request.input, request.output, request.product, common, dataset, final, results, gates, made
+        request.command,
+        request.input,
+        request.output,
+        request.product,
+        common,
+        dataset,
+        final,
+        results,
+        gates,
+        made,
+        engine,
     )
     published, record = None, {}
     if exit_code != ExitCode.GATE_FAILED:
@@ -206,7 +216,7 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
     @cache
     def final() -> Dataset:
         with Workshop() as workshop:
-            return compute(copy_with(request, output=None), dataset, state, workshop, progress)[-1].after
+            return compute(copy_with(request, output=None), dataset, state, workshop, progress).results[-1].after
 
     return Result(
         exit_code,

@@ -19,7 +19,8 @@ from datadiet_cli.request import Progress, Request
 
 def reader(common: Common) -> Engine:
     """What reads files: they are waited for, and a process of its own would help nobody."""
-    return Engine("serial" if common.engine == "serial" else "threads", common.workers)
+    name = "serial" if common.engine == "serial" else "threads"
+    return Engine(name, None if common.engine == "dask" else common.workers)
 
 
 def known_contents(request: Request, dataset: Dataset, after: Dataset) -> dict[str, digests.Content]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 from datadiet_cli import __version__
 from datadiet_cli.config.base import Common
@@ -11,11 +12,15 @@ from datadiet_cli.config.registry import Product
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.encode.cache import cache_folder
+from datadiet_cli.engine import Engine, Limits
+from datadiet_cli.errors import ConfigError, MissingExtraError
 from datadiet_cli.outcome import Outcome
 from datadiet_cli.resume import key_of
 
 # What a decision does not depend on, though it is a common setting.
-_WITHOUT_EFFECT = {"engine", "workers", "link", "max_removed", "cache", "html"}
+_WITHOUT_EFFECT = {
+    "engine", "workers", "scheduler", "shared_dir", "memory_limit", "link", "max_removed", "cache", "html",
+}  # fmt: skip
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """Announces work, by a label and its total; the function that it gives is told of items done."""
@@ -94,3 +99,18 @@ def reading_of(common: Common) -> Reading:
         follow_symlinks=common.follow_symlinks,
         table=TableFormat(common.encoding, common.delimiter, common.header),
     )
+
+
+def engine_of(common: Common) -> Engine:
+    """Who does the work of a run.
+
+    Raises:
+        ConfigError: a setting of a cluster is given for an engine that is none.
+        MissingExtraError: Dask is asked for and not installed.
+    """
+    if common.scheduler is not None and common.engine != "dask":
+        raise ConfigError(f"--scheduler {common.scheduler}: that is of a Dask cluster; add --engine dask")
+    if common.engine == "dask" and find_spec("distributed") is None:
+        raise MissingExtraError("--engine dask needs Dask: pip install 'datadiet[dask]'")
+    limits = Limits(common.scheduler, common.shared_dir, common.memory_limit, common.device)
+    return Engine(common.engine, common.workers, limits)

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
@@ -14,19 +15,30 @@ from datadiet_cli.config.registry import load, spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.scan import UNCOPYABLE
 from datadiet_cli.encode.cache import TRAININGS, Cache, NoCache, cache_folder
-from datadiet_cli.engine import Engine
 from datadiet_cli.nn.description import DESCRIPTION
 from datadiet_cli.nn.modelfile import WEIGHTS
 from datadiet_cli.outcome import Action, Outcome, Verdicts
 from datadiet_cli.report.terminal import placed
 from datadiet_cli.report.verdicts import StepResult
-from datadiet_cli.request import Progress, Request, reading_of
+from datadiet_cli.request import Progress, Request, engine_of, reading_of
 from datadiet_cli.resume import Memory, key_of
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.safeguard import keep_classes
 
 
-def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, progress: Progress) -> list[StepResult]:
+class Ran(NamedTuple):
+    """What came of the steps.
+
+    Attributes:
+        results: of the opening, then of each step.
+        engine: who did the work, for the report.
+    """
+
+    results: list[StepResult]
+    engine: dict[str, Any]
+
+
+def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, progress: Progress) -> Ran:
     """Run the steps, or recall what they decided before.
 
     Args:
@@ -36,12 +48,12 @@ def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, 
         workshop: where new files are made.
         progress: announces work.
 
-    Returns:
-        The opening, then each step.
+    Raises:
+        DatadietError: a step cannot do what it was asked for, or the engine was lost.
     """
     common = request.common
     remembered = Cache(request.environment) if request.remembers else NoCache()
-    with Engine(common.engine, common.workers) as engine, remembered as cache:
+    with engine_of(common) as engine, remembered as cache:
         context = Context(
             engine,
             common.seed,
@@ -55,7 +67,7 @@ def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, 
             checkpoints=os.path.join(cache_folder(request.environment), TRAININGS) if request.remembers else None,
             rerun=request.rerun,
         )
-        return _steps(request, dataset, state, workshop, context)
+        return Ran(_steps(request, dataset, state, workshop, context), engine.facts())
 
 
 def _steps(request: Request, dataset: Dataset, state: str, workshop: Workshop, context: Context) -> list[StepResult]:

@@ -54,7 +54,7 @@ class Laboratory:
             environment=self.environment,
             replay=replay,
         )
-        results = compute(request, planted.dataset, name, self.workshop, _silent)
+        results = compute(request, planted.dataset, name, self.workshop, _silent).results
         if replay is None:
             self.progress(1)
         return results[-1].outcome

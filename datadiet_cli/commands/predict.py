@@ -14,10 +14,9 @@ from datadiet_cli.config.load import load_common
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
 from datadiet_cli.encode.cache import Cache, NoCache
-from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ExitCode, OutputError
 from datadiet_cli.report.terminal import printable, progress_bars, say
-from datadiet_cli.request import Request, reading_of
+from datadiet_cli.request import Request, engine_of, reading_of
 from datadiet_cli.steps.context import Context
 
 STEP = "predict"
@@ -58,7 +57,7 @@ def predict(
     request = Request("predict", input, None, common, [], environment=dict(os.environ))
     with (
         progress_bars(quiet=quiet) as progress,
-        Engine(common.engine, common.workers) as engine,
+        engine_of(common) as engine,
         Cache(request.environment) if request.remembers else NoCache() as cache,
     ):
         context = Context(

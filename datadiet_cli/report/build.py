@@ -93,6 +93,8 @@ class Report:
     gates: Sequence[Gate]
     made: Mapping[str, int] = field(default_factory=dict)
     """Of OUTPUT where it is no dataset: its ``bytes``."""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """Who did the work."""
 
     def document(
         self, *, exit_code: int, fingerprint: str | None, run: Mapping[str, Any], record: Mapping[str, Any] = NO_RECORD
@@ -143,7 +145,7 @@ class Report:
             "artefacts": sorted([*self.artefacts, *self.folders]),
             "digests": record.get("digests"),
             "changes": record.get("changes"),
-            "environment": environment(),
+            "environment": {**environment(), "engine": dict(self.engine)},
             "run": {
                 **run,
                 "steps": [

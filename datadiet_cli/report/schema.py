@@ -213,7 +213,7 @@ REPORT_SCHEMA: dict[str, Any] = {
                 "anyOf": [{"type": "null"}, _CHANGES],
                 "description": "what steps changed besides dropping samples; null for nothing",
             },
-            "environment": {"type": "object", "description": "versions"},
+            "environment": {"type": "object", "description": "versions, and who did the work"},
             "run": {"type": "object", "description": "times, and whatever else may differ between equal runs"},
         }
     ),

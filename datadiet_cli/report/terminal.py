@@ -99,6 +99,9 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
         yield from (Line(label("note"), note, "note") for note in _notes(step["metrics"]))
     if after["what"] == "dataset":
         yield from (Line(label(word), said) for word, said in _removed(before, after, figures))
+    engine = document["environment"].get("engine", {})
+    if engine.get("name") == "dask" and engine["workers"]:
+        yield Line(label("engine"), _cluster(engine))
     if figures["unreadable"]:
         yield Line(label("unreadable"), f"{plural(figures['unreadable'], 'sample')}, named in the report")
     if before.get("skipped"):
@@ -109,6 +112,13 @@ def _lines(document: Mapping[str, Any], width: int | None) -> Iterator[Line]:
         yield Line(label("gate"), said, "good" if gate["passed"] else "bad", whole=True)
     failed = not all(gate["passed"] for gate in document["gates"])
     yield Line("", _ending(document), "bad" if failed else "", whole=True)
+
+
+def _cluster(engine: Mapping[str, Any]) -> str:
+    """Where a Dask cluster was, and how large."""
+    place = engine["scheduler"]
+    where = "of this machine, reachable from it alone" if place is None else f"at {printable(place)}"
+    return f"Dask cluster {where}: {plural(engine['workers'], 'worker')}, {plural(engine['threads'], 'thread')}"
 
 
 def met(gate: Mapping[str, Any]) -> str:

@@ -1,0 +1,260 @@
+"""Where work runs. The seam is `concurrent.futures.Executor`; only this package knows who executes.
+
+Work is cut into chunks whose bounds depend on the input alone, never on the number of workers, so the same input
+gives the same numbers on every engine.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from datadiet_cli.engine.calling import Call, silenced
+from datadiet_cli.engine.counting import default_workers
+from datadiet_cli.engine.exchange import Exchange
+from datadiet_cli.engine.scratch import Scratch
+from datadiet_cli.engine.sharing import share
+from datadiet_cli.errors import DatadietError
+
+if TYPE_CHECKING:
+    from datadiet_cli.engine.cluster import Cluster
+
+__all__ = ["Engine", "Exchange", "Limits", "default_workers"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_LARGE = 8
+"""An array of more than this part of the memory limit lies on disk."""
+
+
+class SerialExecutor(Executor):
+    """Runs each call at once, in the caller."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Run the call now; its exception, if any, is in the future."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001, RUF100 - belongs to the future, as with every executor
+            future.set_exception(error)
+        return future
+
+
+def _processes(workers: int) -> Executor:
+    import multiprocessing
+
+    # A fork of a process that has threads may deadlock; forkserver starts clean.
+    context = multiprocessing.get_context("forkserver")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=silenced)
+
+
+EXECUTORS: dict[str, Callable[[int], Executor]] = {
+    "serial": lambda _: SerialExecutor(),
+    "threads": lambda workers: ThreadPoolExecutor(workers, thread_name_prefix="datadiet"),
+    "processes": _processes,
+}
+"""What runs on this machine; a Dask cluster is known to `engine.cluster` alone."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an engine may use besides the cores of this machine.
+
+    Attributes:
+        scheduler: address or file of a Dask scheduler; None for a cluster of its own on this machine.
+        shared_dir: folder that this machine and all workers see; None for the one of temporary files.
+        memory: bytes that a single thing held in memory should leave room in; None for no limit.
+        device: ``auto``, ``cpu`` or ``cuda``, for which workers are asked.
+    """
+
+    scheduler: str | None = None
+    shared_dir: str | None = None
+    memory: int | None = None
+    device: str = "cpu"
+
+
+class Engine:
+    """Maps module-level functions over chunks of samples. Use as a context manager.
+
+    Args:
+        name: ``serial``, ``threads``, ``processes`` or ``dask``.
+        workers: how many at a time; None for as many as there are cores, or workers on a cluster.
+        limits: what else it may use.
+    """
+
+    def __init__(self, name: str = "threads", workers: int | None = None, limits: Limits | None = None) -> None:
+        self.name = name
+        self.limits = limits or Limits()
+        self._asked = workers
+        self._executor: Executor | None = None
+        self._cluster: Cluster | None = None
+        self._stack = ExitStack()
+        self._scratch = Scratch(self.limits.shared_dir)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        self._executor = self._cluster = None
+        self._scratch.close()
+
+    @property
+    def workers(self) -> int:
+        """How many calls run at a time."""
+        if self.name == "dask":
+            return self._connected().workers
+        return self.threads
+
+    @property
+    def threads(self) -> int:
+        """How many threads of this process may work at a time, for what is not handed out."""
+        return default_workers() if self.name == "dask" else self._asked or default_workers()
+
+    @property
+    def in_process(self) -> bool:
+        """Whether kernels see the very objects that they are handed."""
+        return self.name in ("serial", "threads")
+
+    def facts(self) -> dict[str, Any]:
+        """For the report: the engine, its workers, and of a cluster the versions it runs."""
+        if self._cluster is not None:
+            return self._cluster.facts()
+        if self.name == "dask":  # all was known already, and nobody was asked
+            return {"name": "dask", "scheduler": self.limits.scheduler, "workers": 0, "threads": 0}
+        return {"name": self.name, "workers": 1 if self.name == "serial" else self.threads}
+
+    def map(
+        self,
+        kernel: Callable[..., T],
+        items: Sequence[Any],
+        *args: Any,
+        chunk: int,
+        progress: Callable[[int], None] = lambda _: None,
+        on_device: bool = False,
+    ) -> Iterator[tuple[slice, T]]:
+        """Call ``kernel(items[a:b], *args)`` for consecutive chunks and yield (slice(a, b), result) in order.
+
+        A few chunks per worker are under way at any time, so memory does not grow with the number of items.
+
+        Args:
+            kernel: a module-level function (processes pickle it by name).
+            items: a list or array; it is sliced, not copied.
+            args: passed on to every call; what `share` gave comes out as what it was given.
+            chunk: items a call.
+            progress: told the number of items done since it was last told.
+            on_device: whether the kernel computes on a GPU where there is one: on a cluster it then runs where a
+                GPU is, one call at a time on each.
+
+        Raises:
+            DatadietError: a worker process was killed, or the cluster was lost.
+        """
+        parts = [slice(start, min(start + chunk, len(items))) for start in range(0, len(items), chunk)]
+        call = Call(kernel, args)
+        calls = (partial(call, items[part]) for part in parts)
+        for part, result in zip(parts, self._run(calls, on_device=on_device), strict=True):
+            progress(part.stop - part.start)
+            yield part, result
+
+    def each(
+        self,
+        kernel: Callable[[Any, Any], T],
+        data: Any,
+        pieces: Iterable[Any],
+        *,
+        progress: Callable[[int], None] = lambda _: None,
+        on_device: bool = False,
+    ) -> Iterator[T]:
+        """Call ``kernel(data, piece)`` for each piece and yield the results in order; see `methods.crew`.
+
+        Args:
+            kernel: a module-level function.
+            data: what all calls look at and none changes; it is sent to each worker once, arrays as files that
+                are mapped, not copied.
+            pieces: taken as there is room, so they may be made on the way.
+            progress: told of each result.
+            on_device: as for `map`.
+
+        Raises:
+            DatadietError: as `map`.
+        """
+        call = Call(_on_piece, (kernel, self.share(data)))
+        for result in self._run((partial(call, piece) for piece in pieces), on_device=on_device):
+            progress(1)
+            yield cast(T, result)
+
+    def share(self, data: T) -> T:
+        """Make something ready to be handed to many calls, as an argument of `map`; None of them may change it."""
+        return data if self.in_process else cast(T, share(data, self._scratch.file))
+
+    def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of zeros: in memory, or on disk where the memory limit leaves no room for it."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if self.limits.memory is None or size <= self.limits.memory // _LARGE:
+            return np.zeros(shape, dtype)
+        return np.memmap(self._scratch.file("array"), dtype, "w+", shape=shape)
+
+    def too_large(self, size: int) -> bool:
+        """Whether a grouping that needs so many bytes of memory is to go through bucket files.
+
+        The answer is the same either way; on a cluster it is so that workers, not this machine, do it.
+        """
+        return self.limits.memory is not None and size > self.limits.memory // 2
+
+    def exchange(self, name: str, buckets: int) -> Exchange:
+        """A folder of bucket files that all workers see; it is gone when the engine is."""
+        return Exchange(self._scratch.directory(name), buckets)
+
+    def _run(self, calls: Iterator[Callable[[], T]], *, on_device: bool) -> Iterator[T]:
+        """The results of calls, in order, a few of them under way."""
+        running: deque[Future[T]] = deque()
+        try:
+            executor = self._ready(on_device)
+            most = 3 * self.workers
+            for call in calls:
+                running.append(executor.submit(call))
+                if len(running) >= most:
+                    yield self._result(running.popleft())
+            while running:
+                yield self._result(running.popleft())
+        finally:
+            for future in running:
+                future.cancel()
+
+    def _result(self, future: "Future[T]") -> T:
+        if self._cluster is not None:
+            return self._cluster.result(future)
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise DatadietError(
+                "a worker process was killed, most likely because memory ran out; "
+                "use fewer --workers or --engine threads"
+            ) from error
+
+    def _ready(self, on_device: bool) -> Executor:
+        if self.name == "dask":
+            return self._connected().executor(on_device=on_device)
+        if self._executor is None:
+            self._executor = EXECUTORS[self.name](self.workers)
+            self._stack.callback(self._executor.shutdown, wait=True, cancel_futures=True)
+        return self._executor
+
+    def _connected(self) -> "Cluster":
+        if self._cluster is None:
+            from datadiet_cli.engine.cluster import Cluster
+
+            self._cluster = self._stack.enter_context(Cluster(self._asked, self.limits, self._scratch))
+        return self._cluster
+
+
+def _on_piece(piece: Any, kernel: Callable[[Any, Any], T], data: Any) -> T:
+    return kernel(data, piece)
