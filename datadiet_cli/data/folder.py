@@ -142,11 +142,12 @@ class FolderSource:
         return self._sizes
 
     def paths(self, rows: NDArray[np.int64]) -> list[str]:
-        """File names to open."""
+        """File names to open, or places to fetch: see `data.places`."""
         return [self._content(row) for row in rows.tolist()]
 
     def _content(self, row: int) -> str:
-        return self.made.get(row) or os.path.join(self.path, self.samples[row].path)
+        entry = self.samples[row]
+        return self.made.get(row) or entry.place or os.path.join(self.path, entry.path)
 
     def modified(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(k,) int64 times of the last change, in nanoseconds."""

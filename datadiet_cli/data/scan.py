@@ -16,12 +16,14 @@ class Entry(NamedTuple):
         size: bytes.
         mtime_ns: time of the last change, in nanoseconds.
         cause: why the entry cannot be a sample's content (a code of `UNCOPYABLE`), or None.
+        place: where the content lies, if it is no file of the folder (see `data.places`), or None.
     """
 
     path: str
     size: int
     mtime_ns: int
     cause: str | None = None
+    place: str | None = None
 
 
 UNCOPYABLE = {

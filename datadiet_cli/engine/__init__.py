@@ -31,6 +31,7 @@ __all__ = ["Engine", "Exchange", "Limits", "default_workers"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_KILLED = "a worker process was killed, most likely because memory ran out; use fewer --workers or --engine threads"
 _LARGE = 8
 """An array of more than this part of the memory limit lies on disk."""
 
@@ -220,7 +221,7 @@ class Engine:
             executor = self._ready(on_device)
             most = 3 * self.workers
             for call in calls:
-                running.append(executor.submit(call))
+                running.append(self._submitted(executor, call))
                 if len(running) >= most:
                     yield self._result(running.popleft())
             while running:
@@ -229,16 +230,19 @@ class Engine:
             for future in running:
                 future.cancel()
 
+    def _submitted(self, executor: Executor, call: Callable[[], T]) -> "Future[T]":
+        try:
+            return executor.submit(call)
+        except BrokenProcessPool as error:
+            raise DatadietError(_KILLED) from error
+
     def _result(self, future: "Future[T]") -> T:
         if self._cluster is not None:
             return self._cluster.result(future)
         try:
             return future.result()
         except BrokenProcessPool as error:
-            raise DatadietError(
-                "a worker process was killed, most likely because memory ran out; "
-                "use fewer --workers or --engine threads"
-            ) from error
+            raise DatadietError(_KILLED) from error
 
     def _ready(self, on_device: bool) -> Executor:
         if self.name == "dask":
