@@ -57,8 +57,6 @@ def _kind(form: Form) -> str:
     """What may be typed: `<int>`, `<fast|full>`."""
     if form.is_share:
         return "<share>"
-    if form.is_size:
-        return "<size>"
     return f"<{'|'.join(get_args(form.type)) or {str: 'text'}.get(form.type, form.type.__name__)}>"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 from datadiet_cli import __version__
-from datadiet_cli.config.base import Common
+from datadiet_cli.config.base import Common, parse_size
 from datadiet_cli.config.pipeline import Expectation, Step
 from datadiet_cli.config.registry import Product
 from datadiet_cli.data.reading import Reading
@@ -112,5 +112,6 @@ def engine_of(common: Common) -> Engine:
         raise ConfigError(f"--scheduler {common.scheduler}: that is of a Dask cluster; add --engine dask")
     if common.engine == "dask" and find_spec("distributed") is None:
         raise MissingExtraError("--engine dask needs Dask: pip install 'datadiet[dask]'")
-    limits = Limits(common.scheduler, common.shared_dir, common.memory_limit, common.device)
+    memory = None if common.memory_limit is None else parse_size(common.memory_limit)
+    limits = Limits(common.scheduler, common.shared_dir, memory, common.device)
     return Engine(common.engine, common.workers, limits)

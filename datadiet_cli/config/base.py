@@ -71,27 +71,30 @@ Share = Annotated[
 """A share of something, a float in [0, 1]. `1%` and `0.01` are the same; `1` is all, not one per cent."""
 
 
-SIZE_PATTERN = r"^[0-9]+(?:\.[0-9]+)? ?(?:[kMGT]i?)?B$"
+SIZE_PATTERN = r"^([0-9]+(?:\.[0-9]+)?) ?([kMGT]i?|)B$"
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
-def parse_size(value: object) -> int:
+def parse_size(text: str) -> int:
     """Read a number of bytes: `"2GB"` is 2,000,000,000 and `"2GiB"` 2,147,483,648; a bare number is refused.
 
     Raises:
         ValueError: it is no such size, or less than a byte.
     """
-    found = re.fullmatch(r"([0-9.]+) ?([kMGT]i?|)B", value) if isinstance(value, str) else None
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value  # as it is once read
-    if found is None or not re.fullmatch(SIZE_PATTERN, str(value)) or float(found[1]) * _SIZES[found[2]] < 1:
-        raise ValueError(f"must be a size such as 2GB or 512MiB, not {shown(value)}")
-    return int(float(found[1]) * _SIZES[found[2]])
+    found = re.fullmatch(SIZE_PATTERN, text)
+    size = int(float(found[1]) * _SIZES[found[2]]) if found else 0
+    if not size:
+        raise ValueError(f"must be a size such as 2GB or 512MiB, not {shown(text)}")
+    return size
 
 
-SIZE = BeforeValidator(parse_size)
-Size = Annotated[int, SIZE, WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN})]
-"""A number of bytes, written with its unit."""
+def _size(value: str) -> str:
+    parse_size(value)
+    return value
+
+
+Size = Annotated[str, AfterValidator(_size), WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN})]
+"""A number of bytes, written with its unit; `parse_size` reads it."""
 
 
 def _delimiter(value: str) -> str:
@@ -210,12 +213,11 @@ class Form:
     """The shape of one setting, as a command-line flag or an environment variable needs it.
 
     Attributes:
-        type: bool, int, float, str or a Literal of strings; str for a share or a size, text until parsed.
+        type: bool, int, float, str or a Literal of strings; str for a share, text until parsed.
         many: whether the setting is a list of these.
         lowest: the least number allowed, or None.
         highest: the greatest number allowed, or None.
         is_share: whether it is a share.
-        is_size: whether it is a number of bytes.
     """
 
     type: Any
@@ -223,7 +225,6 @@ class Form:
     lowest: float | None
     highest: float | None
     is_share: bool
-    is_size: bool
 
 
 def form_of(field: FieldInfo) -> Form:
@@ -235,12 +236,11 @@ def form_of(field: FieldInfo) -> Form:
             metadata += extra.metadata if isinstance(extra, FieldInfo) else [extra]
         many = many or origin is list
         annotation = inner[0]
-    is_share, is_size = SHARE in metadata, SIZE in metadata
+    is_share = SHARE in metadata
     return Form(
-        type=str if is_share or is_size else annotation,
+        type=str if is_share else annotation,
         many=many,
         lowest=next((m.ge for m in metadata if hasattr(m, "ge")), None),
         highest=next((m.le for m in metadata if hasattr(m, "le")), None),
         is_share=is_share,
-        is_size=is_size,
     )
