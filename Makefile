@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
 
-.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select bench-prune bench-report schemas clean
+.PHONY: help .venv demo diet prove test lint format bench bench-dedup bench-denoise bench-prove bench-select bench-prune bench-report bench-scaling schemas clean
 
 help:
 	@echo "make demo     run the quickstart pipelines on sample_data/ and say what was found"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench-select DATA=folder  what a model learns from the samples that select-samples keeps"
 	@echo "make bench-prune  what pruning a model costs in accuracy and gains in speed, beside peers"
 	@echo "make bench-report  what it takes to tell of 100,000 verdicts and more"
+	@echo "make bench-scaling DATA=folder  what each engine costs, and a model of a large cluster"
 	@echo "make schemas  write the JSON Schemas in configs/ and docs/settings.md anew"
 	@echo "make clean    remove what the targets made, .venv included"
 
@@ -106,6 +107,12 @@ bench-prune: .venv/.ready
 
 bench-report: .venv/.ready
 	$(BIN)/python benchmarks/bench_report.py
+
+# DATA=folder with cifar10.tar adds its 60,000 pictures.
+bench-scaling: .venv/.ready
+	@mkdir -p $(SELECT)
+	$(BIN)/python benchmarks/bench_scaling.py --out $(SELECT)/scaling.json $(if $(DATA),--data $(DATA))
+	$(BIN)/python benchmarks/scaling/model.py $(SELECT)/scaling.json
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.metrics import average_precision_score
 
+from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.mislabelled import find_mislabelled
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.residuals import find_odd_targets
@@ -72,7 +73,7 @@ def noisy(true: Ints, kind: str, share: float, seed: int) -> Ints:
 
 def learned(x: Floats, label: Ints, true: Ints) -> Case:
     fit = np.ones(len(label), bool)
-    return out_of_fold(x.astype(np.float32), label, fit, int(true.max()) + 1, workers=2).probability, label, true
+    return out_of_fold(x.astype(np.float32), label, fit, int(true.max()) + 1, crew=Threads(2)).probability, label, true
 
 
 def row(name: str, cases: Sequence[Case], rules: dict[str, Callable[[Floats, Ints], Any]]) -> list[float]:
@@ -167,7 +168,7 @@ def people(folders: Sequence[Path], encoders: Sequence[str], rules: dict[str, Ca
         for encoder in encoders:
             x, given, true = pictures(folder, encoder)
             fit = np.ones(len(given), bool)
-            found = out_of_fold(x, given, fit, int(given.max()) + 1, workers=2)
+            found = out_of_fold(x, given, fit, int(given.max()) + 1, crew=Threads(2))
             row(f"{folder.name}, {encoder}", [(found.probability, given, true)], rules)
             said.append((f"{folder.name}, {encoder}", trust(x, given, fit, found.probability, found.neighbours)))
     trusts(said)

@@ -21,9 +21,14 @@ _AT_ONCE = 16
 
 
 class Workshop:
-    """Where new files are made; as a context manager it is gone afterwards, and what was made with it."""
+    """Where new files are made; as a context manager it is gone afterwards, and what was made with it.
 
-    def __init__(self) -> None:
+    Args:
+        parent: folder that it is made in, absolute, which workers see; None for the one of temporary files.
+    """
+
+    def __init__(self, parent: str | None = None) -> None:
+        self._parent = parent
         self._room: TemporaryDirectory[str] | None = None
         self._made = 0
 
@@ -83,7 +88,7 @@ class Workshop:
         # A copy that nothing is done to keeps its ending.
         endings = [
             os.path.splitext(path)[1] if addition.recipe is None else suffix_of(path)
-            for addition, path in zip(additions, contents, strict=True)
+            for addition, path in zip(additions, source.ids(np.array(templates, dtype=np.int64)), strict=True)
         ]
         names = free_names(dataset, templates, endings)
         tasks: list[_Task] = []
@@ -101,7 +106,7 @@ class Workshop:
 
     def _new_file(self, ending: str) -> str:
         if self._room is None:
-            self._room = TemporaryDirectory(prefix="datadiet-")
+            self._room = TemporaryDirectory(prefix="datadiet-", dir=self._parent)
         self._made += 1
         return os.path.join(self._room.name, f"{self._made}{ending}")
 

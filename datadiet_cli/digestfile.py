@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
+from datadiet_cli.data.mirror import local
 from datadiet_cli.data.quiet import sound_parquet
 from datadiet_cli.data.wording import escaped, text_column
 from datadiet_cli.digests import Content, Contents, digest_of
@@ -141,7 +142,7 @@ def read_beside(block: Mapping[str, Any], report: str) -> bytes | None:
         return None
     if not isinstance(name, str) or os.path.basename(name) != name or name in ("", ".", ".."):
         raise ValueError("a name that leads elsewhere")
-    with open(os.path.join(os.path.dirname(report), name), "rb") as file:
+    with open(local(os.path.join(os.path.dirname(report), name)), "rb") as file:
         content = file.read()
     if digest_of(content) != block.get("check"):
         raise ValueError(f"{name} is not what was written")

@@ -12,7 +12,9 @@ import xxhash
 
 from datadiet_cli.data.dataset import Dataset, Source
 from datadiet_cli.data.fingerprint import fingerprint
-from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.folder import FolderSource, folder_of
+from datadiet_cli.data.mirror import exists, is_folder, local
+from datadiet_cli.data.places import is_url
 from datadiet_cli.data.scan import Entry, scan
 from datadiet_cli.data.wording import escaped
 from datadiet_cli.encode.content import digest_files
@@ -54,14 +56,15 @@ def contents_at(
         follow: whether links to folders outside are followed.
         known: files that need not be read.
     """
-    if os.path.isdir(path):
+    if is_folder(path):
         entries = scan(path, follow_symlinks=follow).entries
         unread = [entry for entry in entries if entry.cause in _READ and entry.path not in known]
         found = {entry.path: known[entry.path] for entry in entries if entry.path in known}
         found |= contents_of(path, unread, engine, progress)
         return found | {entry.path: Content(entry.size, None) for entry in entries if entry.path not in found}
-    if not os.path.isfile(path):
+    if not (exists(path) if is_url(path) else os.path.isfile(path)):
         return {}
+    path = local(path)
     return {ITSELF: Content(os.path.getsize(path), fingerprint(path))}
 
 
@@ -76,7 +79,7 @@ def contents_of(
         engine: reads, best with threads.
         progress: announces work.
     """
-    paths = [os.path.join(root, entry.path) for entry in entries]
+    paths = [os.path.join(root, entry.path) if entry.place is None else entry.place for entry in entries]
     digests: list[str | None] = []
     tell = progress("taking digests", len(paths))
     for _, (values, readable) in engine.map(digest_files, paths, chunk=_AT_ONCE, progress=tell):
@@ -87,9 +90,10 @@ def contents_of(
 
 def contents_named(source: Source, names: Collection[str], engine: Engine) -> dict[str, Content]:
     """Read those of the files of INPUT that have one of some escaped names."""
-    if not isinstance(source, FolderSource):
+    folder = folder_of(source)
+    if folder is None:
         return contents_at(source.path, engine) if names else {}
-    return contents_of(source.path, [e for e in input_files(source) if escaped(e.path) in names], engine)
+    return contents_of(source.path, [e for e in input_files(folder) if escaped(e.path) in names], engine)
 
 
 def contents_of_input(
@@ -111,12 +115,14 @@ def contents_of_input(
         known: files that need not be read.
     """
     source = before.source
-    if not isinstance(source, FolderSource):
-        return {ITSELF: Content(os.path.getsize(source.path), fingerprint(source.path))}
+    folder = folder_of(source)
+    if folder is None:
+        place = getattr(source, "local", source.path)
+        return {ITSELF: Content(os.path.getsize(place), fingerprint(place))}
     copies = copied_files(after)
     found: dict[str, Content] = {}
     unread: list[Entry] = []
-    for entry in input_files(source):
+    for entry in input_files(folder):
         copy = published.get(copies[entry.path]) if entry.path in copies else None
         if entry.cause is not None:
             found[entry.path] = Content(0, None)
@@ -131,23 +137,14 @@ def contents_of_input(
 
 def input_files(source: FolderSource) -> list[Entry]:
     """The files of a folder that a run goes by: its samples, and what is carried along; no caches, no broken links."""
-    left_out = {path for table in source.tables for path in table.facts().get("left_out", ())}
-    others = [entry for entry in source.others if entry.cause is None and entry.path not in left_out]
-    samples = [entry for row, entry in enumerate(source.samples) if row not in source.made]
-    return sorted((*samples, *others), key=lambda entry: entry.path)
+    return source.files()
 
 
 def copied_files(dataset: Dataset) -> dict[str, str]:
     """Files of INPUT that are copied byte by byte when a folder is written: their paths -> those of the copies."""
     source = dataset.source
     assert isinstance(source, FolderSource)  # noqa: S101 - tables are written anew
-    changing = {path for table in source.tables for path in table.paths()}
-    copies = {entry.path: entry.path for entry in source.others if entry.cause is None}
-    for row in dataset.rows.tolist():
-        entry = source.samples[row]
-        if row not in source.made and entry.cause is None:
-            copies[entry.path] = source.moved.get(row, entry.path)
-    return {path: copy for path, copy in copies.items() if path not in changing}
+    return source.copies(dataset.rows)
 
 
 class Differences(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.changes import Workshop
-from datadiet_cli.checks import SCORES, check, check_device, report_of
+from datadiet_cli.checks import SCORES, check, check_device, check_reach, report_of
 from datadiet_cli.config.registry import spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
+from datadiet_cli.data.mirror import exists, local, named
 from datadiet_cli.data.open import open_dataset, state_of
+from datadiet_cli.data.places import is_url
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.data.scan import scan
 from datadiet_cli.digests import Contents
 from datadiet_cli.errors import ExitCode
 from datadiet_cli.gates import Gate, evaluate
 from datadiet_cli.outcome import Action
+from datadiet_cli.outlet import Outlet
 from datadiet_cli.publishing import Published, publish_beside, publish_dataset, publish_file, publish_folder
 from datadiet_cli.recording import known_contents, recorded, write_record
 from datadiet_cli.report.build import (
@@ -69,23 +73,33 @@ def execute(request: Request, progress: Progress) -> Result:
         DatadietError: the input, a setting or the output path is wrong; nothing was published.
         OSError: reading or writing failed; nothing was published.
     """
-    with Workshop() as workshop:
+    with _workshop(request) as workshop:
         return _execute(request, workshop, progress)
+
+
+def _workshop(request: Request) -> Workshop:
+    """Where steps make new files; workers of a cluster read them in the steps that follow."""
+    shared = request.common.shared_dir
+    return Workshop(None if shared is None else os.path.abspath(shared))
 
 
 def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result:
     started = time.time()
     common = request.common
-    check_device(common.device)
+    check_device(common)
+    check_reach(request)
     dataset = open_dataset(request.input, reading_of(common))
     read = [*common.reads(), *(path for step in request.steps for path in step.settings.reads())]
     state = key_of(dataset.source.signature(), [state_of(path) for path in read])
     key = request.key(state)
     if request.output is not None:
         earlier = None if request.rerun or request.product == "report" else _up_to_date(request.output, key)
-        if earlier is not None and all(os.path.lexists(place) for place in request.intermediate):
+        if earlier is not None and all(exists(place) for place in request.intermediate):
             return _as_before(request, dataset, state, earlier, progress)
         check(request, request.output, read)
+    outlet = None if request.output is None or not is_url(request.output) else Outlet(request.output)
+    if outlet is not None:
+        request = copy_with(request, stage=outlet.stage)
     results, engine = compute(request, dataset, state, workshop, progress)
     final = results[-1].after
     gates = _gates(request, len(dataset), summarise(dataset, final, results))
@@ -94,7 +108,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     made = _made(request, results)
     report = Report(
         request.command,
-        request.input,
+        named(request.input),
         request.output,
         request.product,
         common,
@@ -108,9 +122,9 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     published, record = None, {}
     if exit_code != ExitCode.GATE_FAILED:
         known = known_contents(request, dataset, final)
-        published = _publish(request, results, report, known, progress)
+        published = _publish(request, results, report, known, outlet, progress)
         if published is not None:
-            record = write_record(str(request.output), report, published.contents, known, progress)
+            record = write_record(str(request.place), report, published.contents, known, progress)
     run = {"started": started, "seconds": time.time() - started, "key": key}
 
     @cache
@@ -119,6 +133,8 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
         return report.document(exit_code=exit_code, fingerprint=found, run=run, record=record)
 
     report_file = _write(request, document, dataset, complete=published is not None)
+    if outlet is not None and report_file is not None:
+        outlet.publish(report_file, progress, force=request.force or request.rerun)
     return Result(
         exit_code,
         document,
@@ -138,14 +154,15 @@ def _write(request: Request, document: Callable[[], dict[str, Any]], dataset: Da
         complete: whether OUTPUT was written.
     """
     # A report that is asked for says why a gate failed, too.
-    if request.output is None or not (complete or request.product == "report"):
+    place = request.place
+    if place is None or not (complete or request.product == "report"):
         return None
-    path = report_of(request, request.output)
+    path = report_of(request, place)
     if request.product == "report":
         forget_page(path)
         write_atomically(path, json_chunks(document(), None))
     else:
-        write_report(request.output, document())
+        write_report(place, document())
     if request.common.html:
         write_page(document(), path, dataset)
     return path
@@ -166,14 +183,21 @@ def _folder(request: Request, results: list[StepResult]) -> str:
 
 
 def _publish(
-    request: Request, results: list[StepResult], report: Report, known: Contents, progress: Progress
+    request: Request,
+    results: list[StepResult],
+    report: Report,
+    known: Contents,
+    outlet: Outlet | None,
+    progress: Progress,
 ) -> Published | None:
     """Write OUTPUT and what stands beside it; say what OUTPUT holds."""
-    output = request.output
+    output = request.place
     if output is None or request.product == "report":
         return None
-    for number, place in enumerate(request.intermediate, 1):
-        publish_dataset(request, place, results[number].after, progress, None)
+    for number, place in enumerate(request.staged, 1):
+        between = publish_dataset(request, place, results[number].after, progress, None)
+        if outlet is not None:
+            outlet.leave(place, between.left)
     if request.product == "model":
         made = publish_folder(request, output, _folder(request, results), progress)
         write_artefacts(output, report.artefacts)
@@ -181,6 +205,8 @@ def _publish(
     if request.product == "scores":
         return publish_file(request, output, results[-1].outcome.artefacts[SCORES], progress)
     published = publish_dataset(request, output, results[-1].after, progress, known)
+    if outlet is not None:
+        outlet.leave(output, published.left)
     write_artefacts(output, report.artefacts)
     publish_beside(output, report.folders)
     return published
@@ -189,12 +215,12 @@ def _publish(
 def _up_to_date(output: str, key: str) -> dict[str, Any] | None:
     """The report of the run that made OUTPUT, if it was this very run and OUTPUT is still what it wrote."""
     try:
-        with open(report_path(output), "rb") as file:
+        with open(local(report_path(output)), "rb") as file:
             document = json.load(file)
         if document["run"]["key"] != key or document["output"]["fingerprint"] != fingerprint(output):
             return None
         beside = [output.rstrip("/") + ending for ending in document["artefacts"]]
-        if not all(map(os.path.exists, [*beside, *recorded(document, output)])):
+        if not all(map(exists, [*beside, *recorded(document, output)])):
             return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -210,12 +236,12 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
         document = {**document, "exit_code": exit_code, "gates": [gate.as_json() for gate in gates]}
 
     report = report_path(str(request.output))
-    if request.common.html and exit_code != ExitCode.GATE_FAILED and not os.path.exists(page_path(report)):
+    if request.common.html and exit_code != ExitCode.GATE_FAILED and not (is_url(report) or exists(page_path(report))):
         write_page(document, report, dataset)
 
     @cache
     def final() -> Dataset:
-        with Workshop() as workshop:
+        with _workshop(request) as workshop:
             return compute(copy_with(request, output=None), dataset, state, workshop, progress).results[-1].after
 
     return Result(

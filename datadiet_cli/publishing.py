@@ -3,13 +3,17 @@
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from datadiet_cli.data.copying import LEAVE
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.fingerprint import fingerprint
+from datadiet_cli.data.fingerprint import fingerprint, of_entries
+from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.mirror import is_folder
 from datadiet_cli.data.publish import Stage
-from datadiet_cli.digests import ITSELF, NOTHING, Content, Contents, contents_at, copied_files
+from datadiet_cli.data.scan import Entry, scan
+from datadiet_cli.digests import ITSELF, NOTHING, Content, Contents, contents_at, contents_of, copied_files
 from datadiet_cli.recording import reader
 from datadiet_cli.report.build import forget_report, report_path
 from datadiet_cli.report.pages import forget_page
@@ -25,10 +29,12 @@ class Published:
     Attributes:
         fingerprint: of names and sizes, or of a file's bytes.
         contents: the digests of all files.
+        left: files of OUTPUT that were not written here, but are to be copied within the store that INPUT lies in.
     """
 
     fingerprint: str
     contents: Contents
+    left: Mapping[str, Entry] = field(default_factory=dict)
 
 
 def publish_dataset(
@@ -48,10 +54,33 @@ def publish_dataset(
         # A real copy is read, which finds what went wrong; a link is the file itself.
         linked = {copy: known[path] for path, copy in copied_files(dataset).items() if path in known}
 
-    def write(path: str) -> None:
-        dataset.source.write(dataset.rows, path, request.common.link)
+    source = dataset.source
+    left = source.left(dataset.rows) if request.leaves and isinstance(source, FolderSource) else {}
 
-    return _publish(request, output, write, progress, directory=os.path.isdir(request.input), known=linked)
+    def write(path: str) -> None:
+        source.write(dataset.rows, path, LEAVE if request.leaves else request.common.link)
+
+    made = _publish(request, output, write, progress, directory=is_folder(request.input), known=linked)
+    return made if not left else _with_left(request, made, output, left, known, progress)
+
+
+def _with_left(
+    request: Request,
+    made: Published,
+    output: str,
+    left: Mapping[str, Entry],
+    known: Contents | None,
+    progress: Progress,
+) -> Published:
+    """Add what is copied within a store to what was written here."""
+    entries = [entry._replace(path=path) for path, entry in left.items()]
+    both = sorted((*scan(output).entries, *entries), key=lambda entry: entry.path)
+    if known is None:
+        return Published(of_entries(both), {}, left)
+    contents = {path: known[entry.path] for path, entry in left.items() if entry.path in known}
+    with reader(request.common) as engine:
+        rest = contents_of("", [entry for entry in entries if entry.path not in contents], engine, progress)
+    return Published(of_entries(both), {**made.contents, **contents, **rest}, left)
 
 
 def publish_folder(request: Request, output: str, made: str, progress: Progress) -> Published:

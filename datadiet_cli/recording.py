@@ -7,7 +7,7 @@ from typing import Any
 from datadiet_cli import changesfile, digestfile, digests
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
-from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.folder import folder_of
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.encode.cache import Cache
 from datadiet_cli.encode.known_files import known_digests
@@ -31,12 +31,12 @@ def known_contents(request: Request, dataset: Dataset, after: Dataset) -> dict[s
         dataset: INPUT.
         after: what remains of it; where that is really copied, the copies are read, and only the rest is asked for.
     """
-    source = dataset.source
-    if not request.remembers or request.output is None or not isinstance(source, FolderSource):
+    source = folder_of(dataset.source)
+    if not request.remembers or request.output is None or source is None:
         return {}
-    read = digests.copied_files(after).keys() if request.common.link == "copy" else ()
+    read = digests.copied_files(after).keys() if request.common.link == "copy" and not request.leaves else ()
     entries = [e for e in digests.input_files(source) if e.cause is None and e.path not in read]
-    paths = [os.path.join(source.path, entry.path) for entry in entries]
+    paths = [source.locate(entry) for entry in entries]
     with Cache(request.environment) as cache, reader(request.common) as engine:
         found = zip(entries, known_digests(paths, cache, engine), strict=True)
         return {entry.path: digests.Content(entry.size, digest) for entry, digest in found if digest is not None}

@@ -11,7 +11,7 @@ from datadiet_cli.changes import Workshop
 from datadiet_cli.changesfile import check_rows, read_changes
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
-from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.folder import FolderSource, folder_of
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.wording import escaped
 from datadiet_cli.digestfile import BOTH, INPUT, OUTPUT, Row, contents_in
@@ -75,8 +75,8 @@ def check_names(past: Past, dataset: Dataset, shown: int) -> None:
     Raises:
         InputError: it is not.
     """
-    source = dataset.source
-    if not isinstance(source, FolderSource):
+    source = folder_of(dataset.source)
+    if source is None:
         return
     # Of broken links nothing but the name is known.
     now = {e.path: Content(0 if e.cause else e.size, None if e.cause else "") for e in input_files(source)}
@@ -178,7 +178,7 @@ def expected_of(past: Past, dataset: Dataset, *, whole: bool) -> Contents:
     """
     if whole:
         return contents_in(past.files, OUTPUT, BOTH)
-    if not isinstance(dataset.source, FolderSource):
+    if is_table(dataset):
         return {}
     before = contents_in(past.files, INPUT, BOTH)
     pairs = [(escaped(copy), before.get(escaped(path))) for path, copy in copied_files(dataset).items()]
@@ -188,10 +188,10 @@ def expected_of(past: Past, dataset: Dataset, *, whole: bool) -> Contents:
 def tables_read(past: Past, opened: Dataset) -> dict[str, Content]:
     """Files of INPUT that are not copied but written anew, with what they must hold."""
     before = contents_in(past.files, INPUT, BOTH)
-    source = opened.source
-    if not isinstance(source, FolderSource):
+    source = folder_of(opened.source)
+    if source is None:
         return before
-    names = {escaped(path) for table in source.tables for path in table.paths()}
+    names = set(map(escaped, source.anew()))
     return {name: content for name, content in before.items() if name in names}
 
 
@@ -215,7 +215,7 @@ def read_past(report: str, document: Mapping[str, Any], files: Sequence[Row], co
 
 def is_table(dataset: Dataset) -> bool:
     """Whether INPUT is one file."""
-    return not isinstance(dataset.source, FolderSource)
+    return folder_of(dataset.source) is None
 
 
 def _dropped(past: Past) -> dict[int, list[str]]:

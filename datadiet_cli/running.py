@@ -53,7 +53,7 @@ def compute(request: Request, dataset: Dataset, state: str, workshop: Workshop, 
     """
     common = request.common
     remembered = Cache(request.environment) if request.remembers else NoCache()
-    with engine_of(common) as engine, remembered as cache:
+    with engine_of(common, dataset) as engine, remembered as cache:
         context = Context(
             engine,
             common.seed,

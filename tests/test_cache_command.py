@@ -12,7 +12,7 @@ from datadiet_cli.__main__ import run
 from datadiet_cli.commands.cache import clear, info
 from datadiet_cli.encode import cachefile
 from datadiet_cli.encode.cache import Cache
-from datadiet_cli.encode.cached import FILES
+from datadiet_cli.encode.filestates import FILES
 from datadiet_cli.errors import DatadietError
 from tests.conftest import Cli, names, table
 

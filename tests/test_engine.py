@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datadiet_cli.engine import EXECUTORS, Engine, default_workers
+from datadiet_cli.engine import EXECUTORS, Engine, Limits, default_workers
 from datadiet_cli.errors import DatadietError, ExitCode
 
 
@@ -58,62 +58,60 @@ def bounds(results):
     return [(part.start, part.stop) for part, _ in results]
 
 
-@pytest.mark.parametrize("name", EXECUTORS)
+@pytest.fixture(params=[*EXECUTORS, "dask"])
+def engine(request):
+    """Each engine, with two workers."""
+    with Engine(request.param, 2, Limits("inproc") if request.param == "dask" else None) as made:
+        yield made
+
+
 class TestEveryEngine:
-    def test_results_in_order_with_their_slices(self, name):
-        with Engine(name, 2) as engine:
-            results = list(engine.map(doubled, list(range(10)), 3, chunk=4))
+    def test_results_in_order_with_their_slices(self, engine):
+        results = list(engine.map(doubled, list(range(10)), 3, chunk=4))
         assert results == [
             (slice(0, 4), [0, 3, 6, 9]), (slice(4, 8), [12, 15, 18, 21]), (slice(8, 10), [24, 27]),
         ]  # fmt: skip
 
-    def test_the_slow_are_waited_for(self, name):
-        with Engine(name, 2) as engine:
-            found = [item for _, part in engine.map(slow_at_first, list(range(40)), chunk=5) for item in part]
+    def test_the_slow_are_waited_for(self, engine):
+        found = [item for _, part in engine.map(slow_at_first, list(range(40)), chunk=5) for item in part]
         assert found == list(range(40))
 
-    def test_arrays_are_cut_too(self, name):
-        with Engine(name, 2) as engine:
-            results = list(engine.map(np.square, np.arange(5), chunk=2))
+    def test_arrays_are_cut_too(self, engine):
+        results = list(engine.map(np.square, np.arange(5), chunk=2))
         assert np.concatenate([part for _, part in results]).tolist() == [0, 1, 4, 9, 16]
 
-    def test_nothing_to_do(self, name):
+    def test_nothing_to_do(self, engine):
         told = []
-        with Engine(name, 2) as engine:
-            assert list(engine.map(doubled, [], chunk=3, progress=told.append)) == []
+        assert list(engine.map(doubled, [], chunk=3, progress=told.append)) == []
         assert sum(told) == 0
 
-    def test_progress_adds_up(self, name):
+    def test_progress_adds_up(self, engine):
         told = []
-        with Engine(name, 2) as engine:
-            for part, _ in engine.map(doubled, list(range(23)), chunk=5, progress=told.append):
-                assert sum(told) == part.stop
+        for part, _ in engine.map(doubled, list(range(23)), chunk=5, progress=told.append):
+            assert sum(told) == part.stop
         assert sum(told) == 23
 
-    def test_an_exception_of_a_kernel_comes_through(self, name):
-        with Engine(name, 2) as engine:
-            results = engine.map(fail_at_7, list(range(100)), chunk=2)
-            assert [next(results)[1] for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
-            with pytest.raises(ArithmeticError, match="seven"):
-                next(results)
-            # The engine is none the worse for it.
-            assert [part for _, part in engine.map(doubled, [1, 2], chunk=1)] == [[2], [4]]
+    def test_an_exception_of_a_kernel_comes_through(self, engine):
+        results = engine.map(fail_at_7, list(range(100)), chunk=2)
+        assert [next(results)[1] for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
+        with pytest.raises(ArithmeticError, match="seven"):
+            next(results)
+        # The engine is none the worse for it.
+        assert [part for _, part in engine.map(doubled, [1, 2], chunk=1)] == [[2], [4]]
 
-    def test_few_chunks_are_under_way(self, name):
+    def test_few_chunks_are_under_way(self, engine):
         items = Counted(1000)
-        with Engine(name, 2) as engine:
-            results = engine.map(doubled, items, chunk=1)
-            assert items.slices == []
-            for taken in range(1, 4):
-                next(results)
-                assert len(items.slices) <= 3 * 2 + taken
-            results.close()
-            assert len(items.slices) < 10
+        results = engine.map(doubled, items, chunk=1)
+        assert items.slices == []
+        for taken in range(1, 4):
+            next(results)
+            assert len(items.slices) <= 3 * 2 + taken
+        results.close()
+        assert len(items.slices) < 10
 
-    def test_two_maps_at_once(self, name):
-        with Engine(name, 2) as engine:
-            one, two = (engine.map(doubled, list(range(6)), by, chunk=2) for by in (1, 10))
-            found = [(a, b) for (_, a), (_, b) in zip(one, two, strict=True)]
+    def test_two_maps_at_once(self, engine):
+        one, two = (engine.map(doubled, list(range(6)), by, chunk=2) for by in (1, 10))
+        found = [(a, b) for (_, a), (_, b) in zip(one, two, strict=True)]
         assert found == [([0, 1], [0, 10]), ([2, 3], [20, 30]), ([4, 5], [40, 50])]
 
 

@@ -15,12 +15,12 @@ ANY = ["--max-noise", "100%"]
 
 @pytest.fixture
 def never_trained(monkeypatch):
-    from datadiet_cli.steps.choosing import scoring
+    from datadiet_cli.steps.teaching import side_by_side
 
     def refuse(*_, **__):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(scoring, "teach", refuse)
+    monkeypatch.setattr(side_by_side, "teach", refuse)
 
 
 @pytest.mark.parametrize(

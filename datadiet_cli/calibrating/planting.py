@@ -16,6 +16,7 @@ from datadiet_cli.calibrating.sample import Ints, Sample
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.folder import FolderSource
+from datadiet_cli.data.places import Place, fetch
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tablefile import TableFormat
@@ -203,7 +204,15 @@ class _Files:
 
     def content(self, original: int, common: Common) -> Content:
         row: Ints = self._sample.rows[original : original + 1]
-        return Content(self._source.paths(row)[0], common.max_pixels, common.encoding)
+        path = self._source.paths(row)[0]
+        place = Place.of(path)
+        if place is not None:
+            # What lies in a shard or a store is fetched once, however many faults are planted in it.
+            here = os.path.join(self._folder, f"original-{original}{place.suffix}")
+            if not os.path.lexists(here):
+                fetch({path: here})
+            path = here
+        return Content(path, common.max_pixels, common.encoding)
 
     def grown(self, drafts: Sequence[_Draft], name: str) -> Dataset:
         entries = [self._source.samples[row] for row in self._sample.rows.tolist()]

@@ -12,7 +12,7 @@ from typing import Any
 from datadiet_cli.data.scan import scan
 from datadiet_cli.encode import cachefile
 from datadiet_cli.encode.cache import KEPT, LIMIT, TRAININGS, cache_folder
-from datadiet_cli.encode.cached import FILES
+from datadiet_cli.encode.filestates import FILES
 from datadiet_cli.errors import DatadietError, ExitCode
 from datadiet_cli.report.terminal import printable
 from datadiet_cli.report.words import size_in_words

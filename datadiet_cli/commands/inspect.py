@@ -99,6 +99,7 @@ def _in_words(facts: dict[str, Any]) -> list[str]:
         ("label_files", "label files", ""),
         ("labels_without_image", "orphans", " files of labels without an image, carried along"),
         ("unclear_labels", "unclear", " files of labels cannot be understood"),
+        ("keys_without_content", "no content", " keys of shards have nothing of this kind, carried along"),
     )
     lines.extend(f"  {word:<11} {facts[name]:,}{rest}" for name, word, rest in told if facts.get(name))
     if facts.get("left_out"):

@@ -57,7 +57,7 @@ def predict(
     request = Request("predict", input, None, common, [], environment=dict(os.environ))
     with (
         progress_bars(quiet=quiet) as progress,
-        engine_of(common) as engine,
+        engine_of(common, dataset) as engine,
         Cache(request.environment) if request.remembers else NoCache() as cache,
     ):
         context = Context(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.mirror import local
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.quiet import quiet_libraries
 from datadiet_cli.data.wording import escaped
@@ -29,7 +30,7 @@ def read_report(path: str) -> dict[str, Any]:
         InputError: it cannot be read, is no report, damaged, or of another version.
     """
     try:
-        with open(path, "rb") as file:
+        with open(local(path), "rb") as file:
             document = json.load(file)
         if document["report_version"] != REPORT_VERSION:
             raise InputError(f"{path}: is a report of another version; run the command again")

@@ -9,6 +9,7 @@ from datadiet_cli.changes import Workshop
 from datadiet_cli.commands.reading import read_report
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.mirror import exists
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_output
 from datadiet_cli.data.wording import escaped
@@ -76,7 +77,7 @@ def restore(
     past = _past(report, document)
     common = Common.model_validate(document["settings"]).model_copy(update={"link": link})
     place = document["input"]["path"] if source is None else source
-    if source is None and not os.path.exists(place):
+    if source is None and not exists(place):
         raise InputError(f"{place}: is not there, where {report} says INPUT was; if it has moved, say where: --from")
     check_table(past, place, SHOWN)
     opened = open_dataset(place, reading_of(common))
@@ -147,7 +148,7 @@ def _check_place(report: str, place: str, dest: str, opened: Dataset, link: str,
     if given != wanted:
         raise OutputError(f"{dest}: what is restored keeps the format of INPUT; give it a name that ends in {wanted}")
     if link != "copy":
-        raise ConfigError(f"--link {link}: a table is written anew and cannot be a link; use copy")
+        raise ConfigError(f"--link {link}: a single file is written anew and cannot be a link; use copy")
 
 
 def _rebuild(

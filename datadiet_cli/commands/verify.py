@@ -7,6 +7,7 @@ from typing import Any
 
 from datadiet_cli import digestfile, digests
 from datadiet_cli.commands.reading import read_report
+from datadiet_cli.data.mirror import exists
 from datadiet_cli.data.wording import escaped
 from datadiet_cli.digests import Contents, Differences
 from datadiet_cli.engine import Engine
@@ -60,7 +61,7 @@ def _report_of(output: str) -> str:
     """The report beside OUTPUT, which may be the folder that the user is in."""
     whole = os.path.abspath(output) if os.path.basename(output.rstrip("/")) in ("", ".", "..") else output
     place = report_path(whole)
-    if not os.path.lexists(place) and output.endswith(report_path("")):
+    if not exists(place) and output.endswith(report_path("")):
         raise InputError(
             f"{output}: is a report; name the OUTPUT that it belongs to, or pass both: OUTPUT --report REPORT"
         )

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from datadiet_cli.data.changedtable import ChangedTable
 from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.folder import FolderSource, SidecarTable
+from datadiet_cli.data.places import Place
 from datadiet_cli.data.scan import Entry
+from datadiet_cli.data.shards import ShardSource
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tablefile import Growth
 from datadiet_cli.errors import InputError
@@ -62,6 +64,8 @@ def relabelled(dataset: Dataset, labels: Mapping[int, str]) -> Dataset:
     if isinstance(source, TableSource):
         changed = with_cells(dataset, {str(source.label): labels})
         return replace(changed, labels=codes, classes=classes)
+    if isinstance(source, ShardSource):
+        return replace(dataset, source=source.with_labels(labels), labels=codes, classes=classes)
     return replace(dataset, source=_moved(_folder(dataset), dataset, labels), labels=codes, classes=classes)
 
 
@@ -120,6 +124,10 @@ def with_files(dataset: Dataset, files: Sequence[NewFile]) -> Dataset:
     source = _folder(dataset)
     first = len(source.samples)
     entries = [_entry(file) for file in files]
+    if isinstance(source, ShardSource):
+        templates = [file.template for file in files]
+        more = source.with_samples(entries, [file.content for file in files], templates)
+        return _appended(replace(dataset, source=more), first, templates)
     made = {first + i: file.content for i, file in enumerate(files)}
     tables = tuple(_with_records(table, source, files, first) for table in source.tables)
     grown = replace(source, samples=[*source.samples, *entries], made={**source.made, **made}, tables=tables)
@@ -135,6 +143,8 @@ def free_names(dataset: Dataset, templates: Sequence[int], endings: Sequence[str
         endings: of the new names, such as ``.png``.
     """
     source = _folder(dataset)
+    if isinstance(source, ShardSource):
+        return source.free_names(templates, endings)
     taken = _taken(source)
     names = []
     for row, ending in zip(templates, endings, strict=True):
@@ -163,6 +173,9 @@ def _folder(dataset: Dataset) -> FolderSource:
 
 
 def _entry(file: NewFile) -> Entry:
+    place = Place.of(file.content)
+    if place is not None:
+        return Entry(file.path, place.size, 0)
     status = os.stat(file.content)
     return Entry(file.path, status.st_size, status.st_mtime_ns)
 

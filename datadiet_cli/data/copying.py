@@ -4,12 +4,37 @@ import errno
 import fcntl
 import os
 import shutil
+from collections.abc import Mapping
 
+from datadiet_cli.data.places import Place, fetch
+from datadiet_cli.data.scan import Entry
 from datadiet_cli.errors import OutputError
 
 _FICLONE = 0x40049409
 _NO_REFLINK = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM}
 _NO_RANGE_COPY = _NO_REFLINK | {errno.EBADF, errno.EIO}
+
+
+LEAVE = "leave"
+"""A way of copying what lies in a store: it stays there, and whoever asks for it copies it within the store."""
+
+
+def fetch_files(wanted: Mapping[str, Entry]) -> int:
+    """Fetch what lies in a store: new file name -> entry with a place. Give the bytes.
+
+    Raises:
+        OutputError: an object is gone, or has changed.
+        OSError: reading or writing failed.
+    """
+    for target in wanted:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+    fetch({str(entry.place): target for target, entry in wanted.items()})
+    for target, entry in wanted.items():
+        if not os.path.lexists(target):
+            raise OutputError(f"{entry.path}: changed while it was copied; run again when it is quiet")
+        if entry.mtime_ns:
+            os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+    return sum(entry.size for entry in wanted.values())
 
 
 class Copier:
@@ -30,6 +55,8 @@ class Copier:
             OutputError: the link asked for cannot be made, or the source changed while it was copied.
             OSError: reading or writing failed.
         """
+        if Place.of(source) is not None:
+            return _fetch(source, destination)
         if self._link == "copy":
             return self._copy(source, destination)
         real = os.path.realpath(source)
@@ -73,6 +100,13 @@ class Copier:
                 raise
             self._reflink = False
         return self._reflink
+
+
+def _fetch(place: str, destination: str) -> int:
+    fetch({place: destination})
+    if not os.path.lexists(destination):
+        raise OutputError(f"{destination}: its source changed while it was copied; run again when it is quiet")
+    return os.path.getsize(destination)
 
 
 def _copy_bytes(reading: int, writing: int, size: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.changedtable import ChangedTable
-from datadiet_cli.data.copying import Copier
+from datadiet_cli.data.copying import LEAVE, Copier, fetch_files
 from datadiet_cli.data.fingerprint import of_entries, signature
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile
@@ -114,6 +114,8 @@ class FolderSource:
         class_depth: which folder of a path names the class, counted from the top; None if none does.
         moved: rows of samples that change their class and hence their path -> the new path.
         made: rows of samples that are new -> the file that holds the content, wherever it lies.
+        mirror: where INPUT is in a store: a folder of this machine with those of the other files that speak of samples.
+        single: whether INPUT is one file that holds all samples, and no folder.
     """
 
     path: str
@@ -127,6 +129,8 @@ class FolderSource:
     class_depth: int | None = None
     moved: Mapping[int, str] = field(default_factory=dict)
     made: Mapping[int, str] = field(default_factory=dict)
+    mirror: str | None = None
+    single: bool = False
     _sizes: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -147,7 +151,26 @@ class FolderSource:
 
     def _content(self, row: int) -> str:
         entry = self.samples[row]
-        return self.made.get(row) or entry.place or os.path.join(self.path, entry.path)
+        return self.made.get(row) or self.locate(entry)
+
+    def locate(self, entry: Entry) -> str:
+        """The name of a file of INPUT that can be opened, or the place to fetch it from."""
+        if entry.place is None:
+            return os.path.join(self.path, entry.path)
+        mirrored = None if self.mirror is None else os.path.join(self.mirror, entry.path)
+        return mirrored if mirrored is not None and os.path.lexists(mirrored) else entry.place
+
+    def left(self, rows: NDArray[np.int64]) -> dict[str, Entry]:
+        """Files of INPUT that `write` leaves where they are, if told so: their paths in OUTPUT -> what they are."""
+        spoken_for = self._spoken_for()
+        others = [(entry.path, entry) for entry in self.others]
+        old = [row for row in rows.tolist() if row not in self.made]
+        samples = [(self.moved.get(row, self.samples[row].path), self.samples[row]) for row in old]
+        return {
+            path: entry
+            for path, entry in (*others, *samples)
+            if entry.place is not None and entry.cause is None and entry.path not in spoken_for
+        }
 
     def modified(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(k,) int64 times of the last change, in nanoseconds."""
@@ -175,6 +198,27 @@ class FolderSource:
             facts["missing_files"] = len(self.missing)
         return facts
 
+    def files(self) -> list[Entry]:
+        """The files that a run goes by: samples, and what is carried along; no caches, no broken links."""
+        left_out = {path for table in self.tables for path in table.facts().get("left_out", ())}
+        others = [entry for entry in self.others if entry.cause is None and entry.path not in left_out]
+        samples = [entry for row, entry in enumerate(self.samples) if row not in self.made]
+        return sorted((*samples, *others), key=lambda entry: entry.path)
+
+    def copies(self, rows: NDArray[np.int64]) -> dict[str, str]:
+        """Files that are copied byte by byte when these rows are written: their paths -> those of the copies."""
+        changing = self._spoken_for()
+        copies = {entry.path: entry.path for entry in self.others if entry.cause is None}
+        for row in rows.tolist():
+            entry = self.samples[row]
+            if row not in self.made and entry.cause is None:
+                copies[entry.path] = self.moved.get(row, entry.path)
+        return {path: copy for path, copy in copies.items() if path not in changing}
+
+    def anew(self) -> set[str]:
+        """Files that are not copied, but written anew where samples go."""
+        return self._spoken_for()
+
     def fingerprint(self) -> str:
         """A digest of the names and sizes of all files."""
         return of_entries(self._entries())
@@ -192,29 +236,42 @@ class FolderSource:
         return {path for table in self.tables for path in table.paths()}
 
     def write(self, rows: NDArray[np.int64], destination: str, link: str) -> int:
-        """Copy the samples in `rows`, the other files, and of the tables what does not speak of the rest."""
+        """Copy the samples in `rows`, the other files, and of the tables what does not speak of the rest.
+
+        With `link` as `LEAVE` whatever `left` names is not copied.
+        """
         for directory in self.directories:
             os.makedirs(os.path.join(destination, directory), exist_ok=True)
-        copier, spoken_for = Copier(link), self._spoken_for()
-        written = 0
+        spoken_for = self._spoken_for()
+        left = self.left(rows)
+        written = 0 if link == LEAVE else fetch_files({os.path.join(destination, to): e for to, e in left.items()})
+        link = "copy" if link == LEAVE else link
+        copier = Copier(link)
         for entry in self.others:
-            if entry.cause is None and entry.path not in spoken_for:
-                written += copier.copy(os.path.join(self.path, entry.path), os.path.join(destination, entry.path))
+            if entry.cause is None and entry.path not in spoken_for and entry.path not in left:
+                written += copier.copy(self.locate(entry), os.path.join(destination, entry.path))
+        written += self._write_samples(rows, destination, copier)
+        present = np.zeros(len(self.samples) + 1, dtype=bool)
+        present[rows] = True
+        present[-1] = True
+        for table in self.tables:
+            written += table.write(present, self.mirror or self.path, destination, link)
+        if self.mirror is None:
+            self._restore_directory_times(destination)
+        return written
+
+    def _write_samples(self, rows: NDArray[np.int64], destination: str, copier: Copier) -> int:
+        spoken_for, left, written = self._spoken_for(), self.left(rows), 0
         for row in rows.tolist():
             entry = self.samples[row]
-            if entry.cause is None and entry.path not in spoken_for:
-                target = os.path.join(destination, self.moved.get(row, entry.path))
+            path = self.moved.get(row, entry.path)
+            if entry.cause is None and entry.path not in spoken_for and path not in left:
+                target = os.path.join(destination, path)
                 if row in self.moved:
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                 # What was made for this run is gone after it, and cannot be linked to.
                 by = Copier() if row in self.made else copier
                 written += by.copy(self._content(row), target)
-        present = np.zeros(len(self.samples) + 1, dtype=bool)
-        present[rows] = True
-        present[-1] = True
-        for table in self.tables:
-            written += table.write(present, self.path, destination, link)
-        self._restore_directory_times(destination)
         return written
 
     def _restore_directory_times(self, destination: str) -> None:
@@ -223,3 +280,8 @@ class FolderSource:
             target = os.path.join(destination, directory)
             os.chmod(target, status.st_mode & 0o777 | 0o700)
             os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def folder_of(source: object) -> FolderSource | None:
+    """The source of a dataset, if INPUT is a folder, and not a file of rows or of samples."""
+    return source if isinstance(source, FolderSource) and not source.single else None

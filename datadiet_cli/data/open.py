@@ -2,7 +2,9 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,12 @@ from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.fingerprint import signature
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.kinds import SPLIT_NAMES
+from datadiet_cli.data.mirror import exists, is_folder, local, mirror
+from datadiet_cli.data.places import is_url
 from datadiet_cli.data.reading import Reading, split_column
 from datadiet_cli.data.scan import Entry, scan
+from datadiet_cli.data.shardopen import Opened, is_shard, open_shards, shards_among
+from datadiet_cli.data.stores import object_at, shown
 from datadiet_cli.data.table import TableSource
 from datadiet_cli.data.tables import TableFile, is_table, open_table
 from datadiet_cli.errors import InputError
@@ -32,12 +38,19 @@ def open_dataset(path: str, reading: Reading | None = None) -> Dataset:
     """
     reading = reading or Reading()
     require_path(path)
+    if is_url(path):
+        return _open_away(path, reading)
     if os.path.isdir(path):
         return _open_folder(path, reading)
     if not os.path.isfile(path):
         raise InputError(f"{path}: is neither a folder nor a file")
+    if is_shard(path):
+        return _open_shard(path, reading)
     if not is_table(path):
-        raise InputError(f"{path}: unknown kind of file; INPUT is a folder, or a .csv, .tsv, .jsonl or .parquet table")
+        raise InputError(
+            f"{path}: unknown kind of file; INPUT is a folder, a .csv, .tsv, .jsonl or .parquet table, or a .tar of "
+            "samples"
+        )
     return _open_table(path, reading)
 
 
@@ -49,7 +62,10 @@ def require_path(path: str) -> None:
     """
     if not path:
         raise InputError("the name of a dataset is empty; name a folder or a table")
-    if not os.path.lexists(path):
+    if is_url(path):
+        if not exists(path):
+            raise InputError(f"{shown(path)}: does not exist, or is empty")
+    elif not os.path.lexists(path):
         raise InputError(f"{path}: does not exist{_near_name(path)}")
 
 
@@ -60,8 +76,10 @@ def state_of(path: str) -> str:
         InputError: there is nothing of this name.
     """
     require_path(path)
-    if os.path.isdir(path):
+    if is_folder(path):
         return signature(scan(path).entries)
+    if is_url(path):
+        return object_at(path).stamp
     status = os.stat(path)
     return signature([Entry(os.path.basename(path), status.st_size, status.st_mtime_ns)])
 
@@ -73,6 +91,31 @@ def _near_name(path: str) -> str:
     except OSError:
         return ""
     return f"; did you mean {os.path.join(parent, near[0])!r}?" if near else ""
+
+
+def _open_away(url: str, reading: Reading) -> Dataset:
+    """Open what lies in a store: a table is fetched; of a folder only what may speak of its samples."""
+    path = shown(url)
+    if is_folder(url):
+        return _open_folder(url, reading)
+    if not is_table(path):
+        raise InputError(
+            f"{path}: unknown kind of file; INPUT is a folder of a store, or a .csv, .tsv, .jsonl or .parquet table"
+        )
+    stamp, place = object_at(url).stamp, local(url)
+    with _named(place, path):
+        dataset = _open_table(place, reading)
+    assert isinstance(dataset.source, TableSource)  # noqa: S101 - a table was opened
+    return replace(dataset, source=replace(dataset.source, path=path, place=place, stamp=stamp))
+
+
+@contextmanager
+def _named(place: str, url: str) -> Iterator[None]:
+    """Errors are about what the user named, not about what stands for it on this machine."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace(place, url)) from error
 
 
 def _open_table(path: str, reading: Reading) -> Dataset:
@@ -153,15 +196,49 @@ def _codes(file: TableFile, column: str | None) -> tuple[NDArray[np.int32], tupl
     return encode_names(file.texts([column]).to_series().to_list())
 
 
+def _open_shard(path: str, reading: Reading) -> Dataset:
+    """Open the only shard that there is."""
+    status = os.stat(path)
+    entry = Entry(os.path.basename(path), status.st_size, status.st_mtime_ns)
+    opened = open_shards(path, [entry], [], [], reading)
+    if opened is None:
+        raise InputError(f"{path}: holds nothing that has the name of a sample, such as 000000.jpg")
+    return _in_shards(path, opened, reading)
+
+
+def _in_shards(path: str, opened: Opened, reading: Reading) -> Dataset:
+    labels, classes = encode_names(opened.labels)
+    splits, split_names = encode_names(opened.splits)
+    if reading.split is not None:
+        _require_split(path, reading.split, split_names)
+    rows = np.arange(len(opened.labels), dtype=np.int64)
+    return Dataset(opened.source, rows, labels, classes, splits, split_names)
+
+
 def _open_folder(path: str, reading: Reading) -> Dataset:
     found = scan(path, follow_symlinks=reading.follow_symlinks)
     if not found.entries:
         raise InputError(f"{path}: the folder is empty; INPUT must hold at least one sample")
+    shards = shards_among(found.entries)
+    if shards and is_url(path):
+        raise InputError(
+            f"{shown(path)}: holds WebDataset shards, which are read from files of this machine only; copy them here"
+        )
+    if shards:
+        named = {entry.path for entry in shards}
+        others = [entry for entry in found.entries if entry.path not in named]
+        opened = open_shards(path, shards, others, found.directories, reading)
+        if opened is not None:
+            return _in_shards(path, opened, reading)
     kind = layouts.folder_kind(found.entries)
     samples, others = layouts.divide(found.entries, kind)
     if not samples:
         raise InputError(f"{path}: no images, texts or sounds in this folder; name the table in it, if that is meant")
-    plan = layouts.recognise(path, samples, others, reading)
+    away = is_url(path)
+    root = mirror(path, others) if away else path
+    path = shown(path) if away else path
+    with _named(root, path):
+        plan = layouts.recognise(root, samples, others, reading)
     source = FolderSource(
         path,
         kind,
@@ -172,6 +249,7 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
         tuple(plan.tables),
         tuple(plan.missing),
         class_depth=plan.class_depth,
+        mirror=root if away else None,
     )
     labels, classes = encode_names(plan.labels)
     splits, split_names = encode_names(plan.splits)

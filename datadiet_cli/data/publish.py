@@ -16,6 +16,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
+from datadiet_cli.data.mirror import is_folder, named, real
+from datadiet_cli.data.places import is_url
 from datadiet_cli.errors import OutputError
 
 _AT_FDCWD = -100
@@ -33,6 +35,7 @@ def check_output(source: str, output: str, *, force: bool) -> None:
         OutputError: OUTPUT exists (without `force`), is INPUT, lies inside it or around it, or its folder is
             missing or cannot be written.
     """
+    _check_here(output)
     if os.path.basename(output.rstrip("/")) in ("", ".", ".."):
         raise OutputError(f"OUTPUT is {output!r}; name the folder or file itself")
     check_apart(source, output, "INPUT")
@@ -43,12 +46,18 @@ def check_output(source: str, output: str, *, force: bool) -> None:
         raise OutputError(f"{output}: the name is too long; at most {longest} bytes leave room for the report's name")
 
 
+def _check_here(path: str) -> None:
+    if is_url(path):
+        raise OutputError(f"{path}: lies in a store; this command writes to this machine alone, name a path on it")
+
+
 def check_folder(path: str) -> None:
     """Check that a new file or folder can be made at `path`.
 
     Raises:
         OutputError: its folder is missing or cannot be written.
     """
+    _check_here(path)
     parent = _parent(path)
     if not os.path.isdir(parent):
         raise OutputError(f"{path}: its folder {parent} does not exist; make it first: mkdir -p {parent}")
@@ -62,11 +71,15 @@ def place_beside(source: str) -> str:
     Raises:
         OutputError: there is no such place.
     """
-    real = os.path.realpath(source)
-    for path in (source.rstrip("/"), real):
-        stem, ending = (path, "") if os.path.isdir(real) else os.path.splitext(path)
+    whole = real(source)
+    if is_url(source):
+        source = named(source)
+        stem, ending = (source.rstrip("/"), "") if is_folder(source) else os.path.splitext(source)
+        return f"{stem}-diet{ending}"
+    for path in (source.rstrip("/"), whole):
+        stem, ending = (path, "") if os.path.isdir(whole) else os.path.splitext(path)
         found = f"{stem}-diet{ending}"
-        if stem and not os.path.realpath(found).startswith(real.rstrip("/") + "/"):
+        if stem and not os.path.realpath(found).startswith(whole.rstrip("/") + "/"):
             return found
     raise OutputError(f"{source}: there is no place beside it to propose as OUTPUT; name one in the configuration")
 
@@ -92,7 +105,7 @@ def check_apart(source: str, output: str, name: str) -> None:
     Raises:
         OutputError: one lies inside the other.
     """
-    real_source, real_output = os.path.realpath(source), os.path.realpath(output)
+    real_source, real_output = real(source), real(output)
     if real_source == real_output:
         raise OutputError(f"{output}: OUTPUT is {name}; name another folder or file")
     if real_output.startswith(real_source + os.sep):
@@ -122,6 +135,7 @@ class Stage:
     """
 
     def __init__(self, output: str, *, directory: bool) -> None:
+        _check_here(output)
         self._output = output.rstrip("/")
         self._parent = _parent(output)
         self._directory = directory
@@ -194,6 +208,7 @@ def write_atomically(path: str, content: bytes | Iterable[bytes]) -> None:
         OutputError: there is something that is no file, such as a device, which must not become one.
         OSError: it cannot be written.
     """
+    _check_here(path)
     if os.path.lexists(path) and not os.path.islink(path):
         check_file(path)
     parent = _parent(path)

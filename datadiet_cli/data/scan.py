@@ -2,10 +2,14 @@
 
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from datadiet_cli.data.places import Place, is_url
 from datadiet_cli.errors import InputError
+
+_NO_PARTS = frozenset({"", ".", ".."})
 
 
 class Entry(NamedTuple):
@@ -32,6 +36,7 @@ UNCOPYABLE = {
     "symlink-to-directory": "a symbolic link to a directory; --follow-symlinks allows it",
     "symlink-loop": "a symbolic link that leads back to itself, or to a directory that is listed anyway",
     "not-a-regular-file": "not a regular file",
+    "no-file-name": "an object whose name no file can have: an empty part, . or .. in it, or objects below it",
 }
 
 
@@ -50,15 +55,42 @@ def scan(root: str, *, follow_symlinks: bool = False) -> Scan:
     listed with a cause and not followed. With `follow_symlinks` links that lead out are followed, each directory
     outside once; a link to a directory inside never is, since what it holds is listed anyway.
 
+    Objects of a store (`root` is an URL) have places; what is no name of a file is listed with a cause.
+
     Raises:
         InputError: a directory cannot be listed.
+        OSError: a store cannot be asked.
     """
+    if is_url(root):
+        return _scan_store(root)
     walk = _Walk(root, follow_symlinks)
     while walk.pending:
         walk.directory(walk.pending.pop())
     walk.found.entries.sort(key=lambda entry: entry.path)
     walk.found.directories.sort()
     return walk.found
+
+
+def _scan_store(url: str) -> Scan:
+    from datadiet_cli.data import stores
+
+    found = Scan()
+    objects = stores.list_objects(url)
+    fit = [_NO_PARTS.isdisjoint(one.name.split("/")) and "\0" not in one.name for one in objects]
+    parents = {parent for one, fits in zip(objects, fit, strict=True) if fits for parent in _parents(one.name)}
+    for one, fits in zip(objects, fit, strict=True):
+        if one.size < 0:
+            raise InputError(f"{stores.shown(one.url)}: the store tells no size; copy the folder to this machine first")
+        cause = None if fits and one.name not in parents else "no-file-name"
+        place = Place(one.url, os.path.splitext(one.name)[1], 0, one.size, one.stamp).text()
+        found.entries.append(Entry(one.name, one.size, one.mtime_ns, cause, None if cause else place))
+    found.directories = sorted(parents)
+    return found
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 class _Walk:

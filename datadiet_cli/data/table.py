@@ -24,6 +24,8 @@ class TableSource:
             first after the header being 0.
         set_aside: columns that are no features: label, split and id.
         label: the column of labels.
+        place: the file of this machine, if `path` is an URL.
+        stamp: of the object there.
     """
 
     path: str
@@ -32,6 +34,13 @@ class TableSource:
     set_aside: tuple[str, ...] = ()
     kind: str = "row"
     label: str | None = None
+    place: str | None = None
+    stamp: str | None = None
+
+    @property
+    def local(self) -> str:
+        """The file of this machine that has the records."""
+        return self.place or self.path
 
     @property
     def layout(self) -> str:
@@ -67,16 +76,18 @@ class TableSource:
 
     def fingerprint(self) -> str:
         """A digest of the file's bytes."""
-        return fingerprint(self.path)
+        return fingerprint(self.local)
 
     def signature(self) -> str:
         """A digest of the file's size and time."""
+        if self.stamp is not None:
+            return self.stamp
         status = os.stat(self.path)
         return signature([Entry(os.path.basename(self.path), status.st_size, status.st_mtime_ns)])
 
     def write(self, rows: NDArray[np.int64], destination: str, link: str) -> int:
         """Write the header and the kept records, as the bytes they were."""
         written = self.file.write(rows, destination)
-        status = os.stat(self.path)
-        os.chmod(destination, status.st_mode & 0o777)
+        if self.place is None:
+            os.chmod(destination, os.stat(self.path).st_mode & 0o777)
         return written

@@ -1,27 +1,19 @@
 """Make rows of bytes from files, and none anew from contents that are remembered."""
 
-import os
-import struct
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
-from numpy.typing import NDArray
 
+from datadiet_cli.data.places import Place, here, is_url, looks_only
 from datadiet_cli.encode.cache import Cache, Digests, NoCache, Rows
 from datadiet_cli.encode.content import digest_files
+from datadiet_cli.encode.filestates import FILES, Bools, Ints, States, file_keys, file_states
 from datadiet_cli.engine import Engine
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Made = tuple[Rows, Bools]
 Kernel = Callable[..., Made]
-
-FILES = "files/1"
-"""Namespace of what is known of files by name: their state as `stat` tells it, and the digest of their bytes."""
 
 _BLOCK = 16_384
 _PORTION_BYTES = 2 << 30
@@ -30,9 +22,6 @@ _PIECE_BYTES = 16 << 20
 _PENDING_BYTES = 8 << 20
 _LOOKS_AT_ONCE = 2048
 _DIGESTS_AT_ONCE = 256
-_RACY_NS = 2_000_000_000
-"""A file that changed just before it was looked at may change again and keep its time: git calls it racily clean."""
-_ALL_BITS = (1 << 64) - 1
 
 
 def remembered(
@@ -45,6 +34,7 @@ def remembered(
     engine: Engine,
     chunk: int,
     progress: Callable[[int], None] = lambda _: None,
+    on_device: bool = False,
 ) -> "Remembered":
     """Make a row of each file, or recall it. Iterate over what is returned, once, in the thread of the cache.
 
@@ -61,12 +51,13 @@ def remembered(
         engine: runs the kernel.
         chunk: files a call of the kernel.
         progress: told of files done.
+        on_device: whether the kernel computes on a GPU where there is one.
 
     Returns:
         What yields (positions, rows): (k,) int64 ascending, and (k, width) uint8, every position once, all in all in
         no order. Afterwards it has the digests of the files.
     """
-    return Remembered(paths, namespace, width, _Work(kernel, args, engine, chunk, progress), cache)
+    return Remembered(paths, namespace, width, _Work(kernel, args, engine, chunk, progress, on_device), cache)
 
 
 class _Work(NamedTuple):
@@ -75,23 +66,14 @@ class _Work(NamedTuple):
     engine: Engine
     chunk: int
     progress: Callable[[int], None]
+    on_device: bool
 
-
-class _States(NamedTuple):
-    """What `stat` says of k files.
-
-    Attributes:
-        stamps: (k, 16) uint8, digests of it; zeros where it says nothing.
-        racy: (k,) bool, too new to trust.
-        sizes: (k,) int64 bytes.
-    """
-
-    stamps: Rows
-    racy: Bools
-    sizes: Ints
-
-    def at(self, which: Any) -> "_States":
-        return _States(self.stamps[which], self.racy[which], self.sizes[which])
+    def run(self, kernel: Callable[..., Any], items: Sequence[Any], *args: Any) -> Iterator[tuple[slice, Any]]:
+        """Map over files; what many calls are handed is sent to each worker once."""
+        shared = (self.engine.share(arg) for arg in args)
+        return self.engine.map(
+            kernel, items, *shared, chunk=self.chunk, progress=self.progress, on_device=self.on_device
+        )
 
 
 class _Task(NamedTuple):
@@ -125,6 +107,9 @@ class Remembered:
             block = np.arange(start, min(start + _BLOCK, n))
             states = self._look(block)
             recalled = self._recall_digests(block, states)
+            strange = ~recalled & np.fromiter(map(_is_object, self._at(block)), dtype=bool, count=len(block))
+            yield from self._make_fetched(block[strange], states.at(strange))
+            block, states, recalled = block[~strange], states.at(~strange), recalled[~strange]
             for part in _portions(np.where(recalled, 0, states.sizes)):
                 self._digest(block[part], states.at(part), recalled[part])
                 missing = np.ones(part.stop - part.start, dtype=bool)
@@ -133,25 +118,24 @@ class Remembered:
 
     def _make_all(self, start: int) -> Iterator[tuple[Ints, Rows]]:
         work, paths = self._work, self._paths[start:]
-        made = work.engine.map(work.kernel, paths, *work.args, chunk=work.chunk, progress=work.progress)
-        for part, (rows, _) in made:
+        for part, (rows, _) in work.run(work.kernel, paths, *work.args):
             yield np.arange(start + part.start, start + part.stop), rows
 
     def _at(self, positions: Ints) -> list[str]:
         return [self._paths[i] for i in positions.tolist()]
 
-    def _look(self, positions: Ints) -> _States:
+    def _look(self, positions: Ints) -> States:
         found = [states for _, states in self._work.engine.map(file_states, self._at(positions), chunk=_LOOKS_AT_ONCE)]
-        return _States(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        return States(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
-    def _recall_digests(self, positions: Ints, states: _States) -> Bools:
+    def _recall_digests(self, positions: Ints, states: States) -> Bools:
         """Take the digests of files that are as they were; (k,) bool, which."""
         known, entries = self._cache.recall(FILES, file_keys(self._at(positions)), 32)
         same: Bools = known & (entries[:, :16] == states.stamps).all(axis=1)
         self.digests[positions[same]] = np.ascontiguousarray(entries[same, 16:]).view(np.uint64)
         return same
 
-    def _digest(self, positions: Ints, states: _States, known: Bools) -> None:
+    def _digest(self, positions: Ints, states: States, known: Bools) -> None:
         """Take the digests of the other files from their bytes, and remember them by name."""
         todo, states = positions[~known], states.at(~known)
         readable = np.zeros(len(todo), dtype=bool)
@@ -172,7 +156,7 @@ class Remembered:
                 self._work.progress(int(known.sum()))
                 yield positions[part][known], rows[known]
 
-    def _make(self, positions: Ints, states: _States) -> Iterator[tuple[Ints, Rows]]:
+    def _make(self, positions: Ints, states: States) -> Iterator[tuple[Ints, Rows]]:
         """Run the kernel, once for files with the same bytes; and on its own for each that this failed for."""
         groups = _groups(self.digests[positions])
         alone: list[int] = []
@@ -180,8 +164,22 @@ class Remembered:
         rest = np.array(sorted(alone), dtype=np.int64)
         yield from self._run(positions[rest], states.at(rest), [np.array([i]) for i in range(len(rest))], [])
 
+    def _make_fetched(self, positions: Ints, states: States) -> Iterator[tuple[Ints, Rows]]:
+        """Make rows and digests of objects of a store: to fetch one twice costs more than a row made in vain."""
+        work, paths = self._work, self._at(positions)
+        with (
+            _Pending(self._cache, FILES, 32) as files,
+            _Pending(self._cache, self._namespace, self._width) as pending,
+        ):
+            for part, (rows, keep, digests, readable) in work.run(_run_fetched, paths, work.kernel, work.args):
+                self.digests[positions[part]] = digests
+                entries = np.hstack([states.stamps[part], np.ascontiguousarray(digests).view(np.uint8)])
+                files.add(file_keys(self._at(positions[part][readable])), entries[readable])
+                pending.add(digests[keep & readable], rows[keep & readable])
+                yield positions[part], rows
+
     def _run(
-        self, positions: Ints, states: _States, groups: Sequence[Ints], alone: list[int]
+        self, positions: Ints, states: States, groups: Sequence[Ints], alone: list[int]
     ) -> Iterator[tuple[Ints, Rows]]:
         """Run the kernel on the first of each group.
 
@@ -192,38 +190,41 @@ class Remembered:
             alone: is given the indices of files whose first was not as its digest says.
         """
         first = np.array([group[0] for group in groups], dtype=np.int64)
-        work, pending = self._work, _Pending(self._cache, self._namespace, self._width)
-        tasks = self._tasks(positions[first], states.at(first))
-        for part, (rows, keep, same) in work.engine.map(
-            _run_kernel, tasks, work.kernel, work.args, chunk=work.chunk, progress=work.progress
-        ):
-            self.digests[positions[first[part]][~same]] = 0
-            good = keep & same
-            pending.add(self.digests[positions[first[part]][good]], rows[good])
-            yield positions[first[part]], rows
-            for row, whole, group in zip(rows, good.tolist(), groups[part], strict=True):
-                if not whole:
-                    alone.extend(group[1:].tolist())
-                    continue
-                for piece in _pieces(len(group) - 1, self._width):
-                    others = positions[group[1:][piece]]
-                    work.progress(len(others))
-                    yield others, np.tile(row, (len(others), 1))
-        pending.flush()
+        work, tasks = self._work, self._tasks(positions[first], states.at(first))
+        with _Pending(self._cache, self._namespace, self._width) as pending:
+            for part, (rows, keep, same) in work.run(_run_kernel, tasks, work.kernel, work.args):
+                self.digests[positions[first[part]][~same]] = 0
+                good = keep & same
+                pending.add(self.digests[positions[first[part]][good]], rows[good])
+                yield positions[first[part]], rows
+                for row, whole, group in zip(rows, good.tolist(), groups[part], strict=True):
+                    if not whole:
+                        alone.extend(group[1:].tolist())
+                        continue
+                    for piece in _pieces(len(group) - 1, self._width):
+                        others = positions[group[1:][piece]]
+                        work.progress(len(others))
+                        yield others, np.tile(row, (len(others), 1))
 
-    def _tasks(self, positions: Ints, states: _States) -> list[_Task]:
+    def _tasks(self, positions: Ints, states: States) -> list[_Task]:
         digests = [row.tobytes() for row in self.digests[positions]]
         stamps = [row.tobytes() for row in states.stamps]
         return [_Task(*task) for task in zip(self._at(positions), stamps, states.racy.tolist(), digests, strict=True)]
 
 
 class _Pending:
-    """Rows to store, gathered so that a transaction has many of them."""
+    """Rows to store, gathered so that a transaction has many of them; what came before a failure is stored too."""
 
     def __init__(self, cache: Cache | NoCache, namespace: str, width: int) -> None:
         self._cache, self._namespace = cache, namespace
         self._enough = max(1, min(_BLOCK, _PENDING_BYTES // max(width, 1)))
         self._parts: list[tuple[Digests, Rows]] = []
+
+    def __enter__(self) -> "_Pending":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
 
     def add(self, digests: Digests, rows: Rows) -> None:
         self._parts.append((digests, rows))
@@ -237,46 +238,36 @@ class _Pending:
             self._cache.store(self._namespace, digests, rows)
 
 
-def file_states(paths: Sequence[str]) -> _States:
-    """What the file system says of files, by which they are known again."""
-    stamps, racy, sizes = zip(*map(_state, paths), strict=True)
-    return _States(_bytes(stamps), np.array(racy, dtype=bool), np.array(sizes, dtype=np.int64))
-
-
-def _state(path: str) -> tuple[bytes, bool, int]:
-    now = time.time_ns()
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return bytes(16), True, 0
-    facts = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
-    stamp = xxhash.xxh3_128_digest(struct.pack("<4Q", *(fact & _ALL_BITS for fact in facts)))
-    return stamp, max(found.st_mtime_ns, found.st_ctime_ns) > now - _RACY_NS, found.st_size
-
-
+@looks_only
 def _run_kernel(tasks: Sequence[_Task], kernel: Kernel, args: tuple[Any, ...]) -> tuple[Rows, Bools, Bools]:
     """Run the kernel; rows, which to remember, and which files are still what their digests say."""
-    rows, keep = kernel([task.path for task in tasks], *args)
-    return rows, keep, np.array([_is_same(task) for task in tasks], dtype=bool)
+    with here([task.path for task in tasks], kernel) as paths:
+        rows, keep = kernel(paths, *args)
+        same = np.array([_is_same(task, path) for task, path in zip(tasks, paths, strict=True)], dtype=bool)
+    return rows, keep, same
 
 
-def _is_same(task: _Task) -> bool:
-    if task.digest == bytes(16) or _state(task.path)[0] != task.stamp:
+def _is_same(task: _Task, path: str) -> bool:
+    """Whether what the kernel read, from `path`, is what the digest is of."""
+    if task.digest == bytes(16) or file_states([task.path]).stamps.tobytes() != task.stamp:
         return False
-    if not task.racy:
+    if not task.racy and path == task.path:
         return True
-    digests, readable = digest_files([task.path])
+    digests, readable = digest_files([path])
     return bool(readable[0]) and digests.tobytes() == task.digest
 
 
-def file_keys(paths: Sequence[str]) -> Digests:
-    """Digests of the names of files, wherever they are named from."""
-    names = (xxhash.xxh3_128_digest(os.fsencode(os.path.abspath(path))) for path in paths)
-    return np.frombuffer(b"".join(names), dtype=np.uint64).reshape(-1, 2)
+@looks_only
+def _run_fetched(paths: Sequence[str], kernel: Kernel, args: tuple[Any, ...]) -> tuple[Rows, Bools, Digests, Bools]:
+    """Fetch objects once for both: rows and which to remember, digests and which could be read."""
+    with here(list(paths), kernel) as fetched:
+        rows, keep = kernel(fetched, *args)
+        return rows, keep, *digest_files(fetched)
 
 
-def _bytes(texts: Sequence[bytes]) -> Rows:
-    return np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(-1, 16)
+def _is_object(path: str) -> bool:
+    place = Place.of(path)
+    return place is not None and is_url(place.file)
 
 
 def _groups(digests: Digests) -> list[Ints]:

@@ -7,18 +7,28 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from datadiet_cli.data.places import Place, here, looks_only, pieces, sources, span_of
+
 HEAD = 64 * 1024
 _BUFFER = 1 << 20
 
 
+@looks_only
 def digest_files(paths: Sequence[str], limit: int | None = None) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-    """Digest the first `limit` bytes of each file, or all of it.
+    """Digest the first `limit` bytes of each file, or all of it. Members of tar files are read where they are.
 
     Returns:
         (n, 2) uint64 XXH3-128 digests (fast, not collision-proof: `same_bytes` has the last word), and (n,) bool,
         whether the file could be read.
     """
-    digests = [_digest(path, limit) for path in paths]
+    digests: list[bytes | None] = [None] * len(paths)
+    spans = {i: place for i, path in enumerate(paths) if (place := span_of(path)) is not None}
+    for i, source in zip(spans, sources(spans.values()), strict=True):
+        digests[i] = None if source < 0 else _digest_span(source, spans[i], limit)
+    rest = [i for i in range(len(paths)) if i not in spans]
+    with here([paths[i] for i in rest], _digest) as local:
+        for i, path in zip(rest, local, strict=True):
+            digests[i] = _digest(path, limit)
     readable = np.array([digest is not None for digest in digests], dtype=bool)
     joined = b"".join(digest or bytes(16) for digest in digests)
     return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2), readable
@@ -41,6 +51,18 @@ def _digest(path: str, limit: int | None) -> bytes | None:
         return None
     finally:
         os.close(file)
+
+
+def _digest_span(source: int, place: Place, limit: int | None) -> bytes | None:
+    part = place if limit is None else place._replace(size=min(place.size, limit))
+    hasher, done = xxhash.xxh3_128(), 0
+    try:
+        for piece in pieces(source, part):
+            hasher.update(piece)
+            done += len(piece)
+    except OSError:
+        return None
+    return hasher.digest() if done == part.size else None
 
 
 def same_bytes(pairs: Sequence[tuple[str, str]]) -> NDArray[np.bool_]:

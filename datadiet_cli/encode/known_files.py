@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from datadiet_cli.encode.cache import Cache, NoCache
-from datadiet_cli.encode.cached import FILES, file_keys, file_states
+from datadiet_cli.encode.filestates import FILES, file_keys, file_states
 from datadiet_cli.engine import Engine
 
 _AT_ONCE = 2048

@@ -6,80 +6,39 @@ gives the same numbers on every engine.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
+import xxhash
 from numpy.typing import DTypeLike, NDArray
 
-from datadiet_cli.engine.calling import Call, silenced
+from datadiet_cli import __version__
+from datadiet_cli.engine.calling import Call, name_of
 from datadiet_cli.engine.counting import default_workers
 from datadiet_cli.engine.exchange import Exchange
+from datadiet_cli.engine.executors import EXECUTORS
+from datadiet_cli.engine.kept import kept_folder
+from datadiet_cli.engine.limits import Limits
 from datadiet_cli.engine.scratch import Scratch
-from datadiet_cli.engine.sharing import share
+from datadiet_cli.engine.sharing import Files, Shared, share
 from datadiet_cli.errors import DatadietError
 
 if TYPE_CHECKING:
     from datadiet_cli.engine.cluster import Cluster
 
-__all__ = ["Engine", "Exchange", "Limits", "default_workers"]
+__all__ = ["EXECUTORS", "Engine", "Exchange", "Limits", "default_workers"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _KILLED = "a worker process was killed, most likely because memory ran out; use fewer --workers or --engine threads"
+_AHEAD = 3
+"""Calls under way for each that can run: enough to keep workers busy, few enough to hold their results."""
 _LARGE = 8
 """An array of more than this part of the memory limit lies on disk."""
-
-
-class SerialExecutor(Executor):
-    """Runs each call at once, in the caller."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Run the call now; its exception, if any, is in the future."""
-        future: Future[T] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001, RUF100 - belongs to the future, as with every executor
-            future.set_exception(error)
-        return future
-
-
-def _processes(workers: int) -> Executor:
-    import multiprocessing
-
-    # A fork of a process that has threads may deadlock; forkserver starts clean.
-    context = multiprocessing.get_context("forkserver")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=silenced)
-
-
-EXECUTORS: dict[str, Callable[[int], Executor]] = {
-    "serial": lambda _: SerialExecutor(),
-    "threads": lambda workers: ThreadPoolExecutor(workers, thread_name_prefix="datadiet"),
-    "processes": _processes,
-}
-"""What runs on this machine; a Dask cluster is known to `engine.cluster` alone."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an engine may use besides the cores of this machine.
-
-    Attributes:
-        scheduler: address or file of a Dask scheduler; None for a cluster of its own on this machine.
-        shared_dir: folder that this machine and all workers see; None for the one of temporary files.
-        memory: bytes that a single thing held in memory should leave room in; None for no limit.
-        device: ``auto``, ``cpu`` or ``cuda``, for which workers are asked.
-    """
-
-    scheduler: str | None = None
-    shared_dir: str | None = None
-    memory: int | None = None
-    device: str = "cpu"
 
 
 class Engine:
@@ -99,6 +58,7 @@ class Engine:
         self._cluster: Cluster | None = None
         self._stack = ExitStack()
         self._scratch = Scratch(self.limits.shared_dir)
+        self._files = Files(self._scratch.file)
 
     def __enter__(self) -> "Engine":
         return self
@@ -161,7 +121,7 @@ class Engine:
         parts = [slice(start, min(start + chunk, len(items))) for start in range(0, len(items), chunk)]
         call = Call(kernel, args)
         calls = (partial(call, items[part]) for part in parts)
-        for part, result in zip(parts, self._run(calls, on_device=on_device), strict=True):
+        for part, result in zip(parts, self._run(calls, name_of(kernel), on_device=on_device), strict=True):
             progress(part.stop - part.start)
             yield part, result
 
@@ -187,21 +147,32 @@ class Engine:
         Raises:
             DatadietError: as `map`.
         """
-        call = Call(_on_piece, (kernel, self.share(data)))
-        for result in self._run((partial(call, piece) for piece in pieces), on_device=on_device):
-            progress(1)
-            yield cast(T, result)
+        shared = self.share(data)
+        call = Call(_on_piece, (kernel, shared))
+        try:
+            for result in self._run((partial(call, piece) for piece in pieces), name_of(kernel), on_device=on_device):
+                progress(1)
+                yield cast(T, result)
+        finally:
+            if isinstance(shared, Shared) and shared is not data:
+                shared.close()
 
     def share(self, data: T) -> T:
-        """Make something ready to be handed to many calls, as an argument of `map`; None of them may change it."""
-        return data if self.in_process else cast(T, share(data, self._scratch.file))
+        """Make something ready to be handed to many calls, as an argument of `map`; none of them may change it."""
+        if self.in_process or isinstance(data, Shared):
+            return data
+        shared = share(data, self._files)
+        if shared.spans:
+            self._must_share()
+        return cast(T, shared)
 
     def zeros(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of zeros: in memory, or on disk where the memory limit leaves no room for it."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if self.limits.memory is None or size <= self.limits.memory // _LARGE:
             return np.zeros(shape, dtype)
-        return np.memmap(self._scratch.file("array"), dtype, "w+", shape=shape)
+        # As an array like any other: a mapped one makes mapped ones of all that is computed from it.
+        return np.memmap(self._scratch.file("array"), dtype, "w+", shape=shape).view(np.ndarray)
 
     def too_large(self, size: int) -> bool:
         """Whether a grouping that needs so many bytes of memory is to go through bucket files.
@@ -212,17 +183,41 @@ class Engine:
 
     def exchange(self, name: str, buckets: int) -> Exchange:
         """A folder of bucket files that all workers see; it is gone when the engine is."""
-        return Exchange(self._scratch.directory(name), buckets)
+        folder = self._scratch.directory(name)
+        self._must_share()
+        return Exchange(folder, buckets)
 
-    def _run(self, calls: Iterator[Callable[[], T]], *, on_device: bool) -> Iterator[T]:
-        """The results of calls, in order, a few of them under way."""
+    @contextmanager
+    def kept_exchange(self, key: str, buckets: int, *, fresh: bool = False) -> Iterator[Exchange]:
+        """Bucket files that a run that is interrupted, killed or loses its workers leaves for the next one.
+
+        A context manager: what it gives is removed when the block ends well, and kept when it ends in an exception.
+        The next run that asks with the same key finds the pieces that were written (`Exchange.has`), for a week.
+
+        Args:
+            key: says all that the content depends on: digests, settings, versions of whatever makes it.
+            buckets: how many there are.
+            fresh: whether to begin anew, as for ``--rerun``.
+        """
+        digest = xxhash.xxh3_128_hexdigest("\0".join((__version__, key, str(buckets))).encode("utf-8", "surrogatepass"))
+        spare = partial(self._scratch.directory, "exchange")
+        with kept_folder(self.limits.shared_dir, digest, spare, fresh=fresh) as folder:
+            self._must_share()
+            yield Exchange(folder, buckets)
+
+    def _must_share(self) -> None:
+        """See that workers can use the folder of temporary files."""
+        if self.name == "dask":
+            self._connected().must_share(self._scratch.folder)
+
+    def _run(self, calls: Iterator[Callable[[], T]], said: str, *, on_device: bool) -> Iterator[T]:
+        """The results of calls, in order, a few of them under way; `said` names them for people."""
         running: deque[Future[T]] = deque()
         try:
-            executor = self._ready(on_device)
-            most = 3 * self.workers
+            executor = self._ready(said, on_device)
             for call in calls:
                 running.append(self._submitted(executor, call))
-                if len(running) >= most:
+                while len(running) >= _AHEAD * self.workers:  # a cluster grows and shrinks
                     yield self._result(running.popleft())
             while running:
                 yield self._result(running.popleft())
@@ -231,6 +226,8 @@ class Engine:
                 future.cancel()
 
     def _submitted(self, executor: Executor, call: Callable[[], T]) -> "Future[T]":
+        if self._cluster is not None:
+            return self._cluster.submitted(executor, call)
         try:
             return executor.submit(call)
         except BrokenProcessPool as error:
@@ -244,9 +241,9 @@ class Engine:
         except BrokenProcessPool as error:
             raise DatadietError(_KILLED) from error
 
-    def _ready(self, on_device: bool) -> Executor:
+    def _ready(self, said: str, on_device: bool) -> Executor:
         if self.name == "dask":
-            return self._connected().executor(on_device=on_device)
+            return self._connected().executor(said, on_device=on_device)
         if self._executor is None:
             self._executor = EXECUTORS[self.name](self.workers)
             self._stack.callback(self._executor.shutdown, wait=True, cancel_futures=True)

@@ -1,27 +1,19 @@
 """What a worker does with a call: it opens what was shared, brings files here that lie elsewhere, and runs it."""
 
 import os
-import platform
 import signal
+import socket
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Generic, TypeVar
 
-from datadiet_cli import __version__
 from datadiet_cli.data.places import here
+from datadiet_cli.engine.badge import Badge, fault
 from datadiet_cli.engine.sharing import Shared
 from datadiet_cli.errors import ConfigError
 
 T = TypeVar("T")
-
-_PACKAGES = (
-    "dask", "distributed", "imagehash", "msgpack", "numpy", "pillow", "polars", "rapidfuzz", "scikit-learn", "scipy",
-    "soundfile", "tokenizers", "torch", "xxhash",
-)  # fmt: skip
-"""What results, or the talk between machines, may depend on."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,11 @@ class Call(Generic[T]):
             return self.kernel(local, *args)
 
 
+def name_of(kernel: Callable[..., Any]) -> str:
+    """What people read of a kernel."""
+    return str(getattr(kernel, "__name__", type(kernel).__name__)).strip("_")
+
+
 def silenced() -> None:
     """What a library says in a worker about a damaged file is noise, and Ctrl-C is the main process's affair."""
     warnings.simplefilter("ignore")
@@ -50,35 +47,26 @@ def silenced() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-@cache
-def versions() -> dict[str, str]:
-    """Of everything here that results may depend on; a package that is not installed is left out."""
-    found = {"datadiet": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 @dataclass(frozen=True)
 class Checked:
-    """A call that runs only where everything has the versions of the machine that it came from."""
+    """A call that runs only where all is well, whenever that worker came."""
 
     call: Callable[[], Any]
-    known: dict[str, str]
+    badge: Badge
 
     def __call__(self) -> Any:
         """Run it.
 
         Raises:
-            ConfigError: some version is another one here.
+            ConfigError: this worker may not take part.
+            OSError: as the call raises it, with the name of the machine.
         """
-        if versions() != self.known:
-            other = sorted(name for name, value in self.known.items() ^ versions().items())
-            raise ConfigError(
-                f"a Dask worker that joined later differs from this machine in {', '.join(dict.fromkeys(other))}; "
-                "install the same versions everywhere"
-            )
-        return self.call()
+        wrong = fault(self.badge)
+        if wrong:
+            raise ConfigError(f"a Dask worker on {socket.gethostname()} cannot take part: {wrong}")
+        try:
+            return self.call()
+        except OSError as error:
+            if error.filename is not None and isinstance(error.filename, str | bytes):
+                error.filename = f"{os.fsdecode(error.filename)} on {socket.gethostname()}"
+            raise

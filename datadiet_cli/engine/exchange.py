@@ -8,6 +8,7 @@ its worker was killed or too slow, gives the same file again.
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,6 +86,10 @@ class Exchange:
         """
         parts = [self._read(bucket, piece) for piece in pieces]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def remove(self) -> None:
+        """Take the files away before the engine does: the disk may be wanted for others."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _read(self, bucket: int, piece: int) -> dict[str, NDArray[Any]]:
         path = self._path(piece)

@@ -1,13 +1,22 @@
 """A Dask cluster of our own on this machine: reachable from it alone, by TLS, and without web pages."""
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import dask
 from distributed import Nanny, Scheduler, Security, SpecCluster, Worker
 from distributed.http.routing import RoutingApplication
 from tornado.httpserver import HTTPServer
 
+from datadiet_cli.engine.calling import silenced
+
 LOOPBACK = "127.0.0.1"
 _SILENT = 60
+_PATIENCE = 1.0
+"""Seconds that a worker has to end when it is told to: what it still does, nobody waits for."""
 
 
 class _NoPages:
@@ -24,6 +33,23 @@ class QuietScheduler(_NoPages, Scheduler):
 
 class QuietWorker(_NoPages, Worker):
     """A worker that serves no pages."""
+
+
+class ChildWorker(QuietWorker):
+    """One that has a process for itself."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        silenced()
+        super().__init__(*args, **options)
+
+
+class QuickNanny(Nanny):
+    """Watches over a worker process, and ends it without waiting for calls that still run."""
+
+    async def kill(self, timeout: float = _PATIENCE, reason: str = "nanny-kill") -> None:
+        """End the process."""
+        if self.process is not None:
+            await self.process.kill(timeout=min(timeout, _PATIENCE), executor_wait=False, reason=reason)
 
 
 def processes(workers: int, folder: str, devices: int) -> SpecCluster:
@@ -43,14 +69,15 @@ def processes(workers: int, folder: str, devices: int) -> SpecCluster:
         "memory_limit": 0,
         "local_directory": folder,
         "silence_logs": _SILENT,
-        "worker_class": QuietWorker,
+        "worker_class": ChildWorker,
     }
     spec = {
-        number: {"cls": Nanny, "options": {**options, **(_gpu(number) if number < devices else {})}}
+        number: {"cls": QuickNanny, "options": {**options, **(_gpu(number) if number < devices else {})}}
         for number in range(workers)
     }
     scheduler = {"cls": QuietScheduler, "options": {"host": LOOPBACK, "port": 0, "security": security}}
-    return SpecCluster(workers=spec, scheduler=scheduler, security=security, silence_logs=_SILENT)
+    with _no_interruption(), _within(folder):
+        return SpecCluster(workers=spec, scheduler=scheduler, security=security, silence_logs=_SILENT)
 
 
 def threads(workers: int, folder: str) -> SpecCluster:
@@ -63,8 +90,27 @@ def threads(workers: int, folder: str) -> SpecCluster:
     options = {"nthreads": workers, "protocol": "inproc://", "memory_limit": 0, "local_directory": folder}
     scheduler = {"cls": QuietScheduler, "options": {"protocol": "inproc://"}}
     spec = {0: {"cls": QuietWorker, "options": options}}
-    return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=_SILENT)
+    with _within(folder):
+        return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=_SILENT)
+
+
+def _within(folder: str) -> Any:
+    """Where a scheduler makes a folder that it never takes away: it has no argument for that."""
+    return dask.config.set({"temporary-directory": folder})
+
+
+@contextmanager
+def _no_interruption() -> Iterator[None]:
+    """Let Ctrl-C wait until all processes are there: it reaches them too, and they inherit that they do not hear it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _gpu(number: int) -> dict[str, Any]:
-    return {"env": {"CUDA_VISIBLE_DEVICES": str(number)}, "resources": {"GPU": 1}}
+    """What makes the GPU of this number the only one that a worker sees; perhaps we see only some ourselves."""
+    ours = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    name = ours[number] if number < len(ours) else str(number)
+    return {"env": {"CUDA_VISIBLE_DEVICES": name}, "resources": {"GPU": 1}}

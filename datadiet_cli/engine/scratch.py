@@ -15,7 +15,8 @@ class Scratch:
     """
 
     def __init__(self, parent: str | None) -> None:
-        self._parent = parent
+        # What workers are told of must not depend on where they, or we, were started.
+        self._parent = None if parent is None else os.path.abspath(parent)
         self._folder: str | None = None
         self._made = 0
 

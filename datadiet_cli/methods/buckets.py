@@ -1,92 +1,180 @@
-"""Buckets of vectors, and what of two buckets may be near each other."""
+"""Buckets of vectors, and which two of them may hold vectors that are near each other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from datadiet_cli.methods.crew import Crew
+from datadiet_cli.methods.pieces import one_thread, spread
+from datadiet_cli.methods.shortening import Floats, Grid, Short, unit_vectors
 
-_TILE = 2048
+Ints = NDArray[np.int64]
+Room = Callable[[tuple[int, ...], Any], NDArray[Any]]
+"""Makes an array of zeros of a shape and a type, in memory or on disk."""
+
+_ROWS = 16_384
+"""Vectors that are shortened and dealt out as one piece of work."""
+
 _FIT = 65_536
 """Vectors that the centres are made from."""
+_MOST = 256
+_ROUNDING = 2.0**-24
 
 
 @dataclass(frozen=True, eq=False)
-class Buckets:
-    """Vectors dealt out to the centre they have the largest product with.
+class Plan:
+    """Shortened vectors, bucket by bucket.
 
     Attributes:
-        rows: for each bucket its rows.
-        gaps: for each bucket (its rows, buckets) float32: the distance of a vector to the plane halfway between its
-            own centre and another one; every vector of that other bucket is beyond it.
+        bound: (n, width) float32, as `Short.bound` gives them, in that order.
+        order: (n,) int64, the row of each.
+        start: (k + 1,) int64, where each bucket begins.
+        middle: (k, width) float32, centres of the buckets.
+        least: (k, k) float32, as `_dealt` gives it.
     """
 
-    rows: list[Ints]
-    gaps: list[Floats]
+    bound: Floats
+    order: Ints
+    start: Ints
+    middle: Floats
+    least: Floats
 
 
-def deal(plane: Floats, seed: int) -> Buckets:
-    """Deal vectors out, to some hundred buckets at most.
+def all_in_one(grid: Grid, short: Short, crew: Crew, room: Room) -> Plan:
+    """Shortened vectors in one bucket, in their own order; arguments as those of `dealt_out`."""
+    bound = room((len(grid), short.width), np.float32)
+    spans = _spans(len(grid))
+    for (start, stop), part in zip(spans, spread(crew, _shortened, (grid, short), spans), strict=True):
+        bound[start:stop] = part
+    one = np.zeros((1, 1), dtype=np.float32)
+    ends = np.array([0, len(grid)], dtype=np.int64)
+    return Plan(np.asarray(bound), np.arange(len(grid)), ends, np.zeros((1, short.width), dtype=np.float32), one)
+
+
+def dealt_out(grid: Grid, short: Short, crew: Crew, room: Room, seed: int) -> Plan:
+    """Shorten vectors and deal them out to the nearest of some hundred centres.
 
     Args:
-        plane: (n, p) float32 vectors, none longer than 1.
-        seed: for k-means.
+        grid: (n, d) int16.
+        short: how they are shortened.
+        crew: does it.
+        room: makes the large arrays.
+        seed: for the centres.
     """
-    n = len(plane)
-    centres = _centres(plane, max(2, min(256, int(np.sqrt(n) / 2))), seed)
-    nearest = np.empty(n, dtype=np.int64)
-    for start in range(0, n, _TILE):
-        nearest[start : start + _TILE] = (plane[start : start + _TILE] @ centres.T).argmax(axis=1)
-    order = np.argsort(nearest, kind="stable")
-    rows = np.split(order, np.searchsorted(nearest[order], np.arange(1, len(centres))))
-    gaps = []
-    for own, members in enumerate(rows):
-        apart = np.linalg.norm(centres[own] - centres, axis=1)
-        product = plane[members] @ centres.T
-        gap = product[:, own : own + 1] - product
-        gaps.append(np.divide(gap, apart, out=np.zeros_like(gap), where=apart > 0))
-    return Buckets(rows, gaps)
+    n = len(grid)
+    with one_thread():
+        plane = unit_vectors(grid[_fitting(n, seed)]) @ short.basis
+        middle = short.middle(_centres(plane, n, seed))
+    bound, bucket = room((n, short.width), np.float32), np.empty(n, dtype=np.int16)
+    least = np.full((len(middle), len(middle)), np.inf, dtype=np.float32)
+    spans = _spans(n)
+    made = spread(crew, _placed, (grid, short, middle), spans)
+    for (start, stop), (part, own, gaps) in zip(spans, made, strict=True):
+        bound[start:stop], bucket[start:stop] = part, own
+        np.minimum(least, gaps, out=least)
+    order = np.argsort(bucket, kind="stable")
+    ends = np.searchsorted(bucket[order], np.arange(len(middle) + 1))
+    by_bucket = room((n, short.width), np.float32)
+    for start, stop in spans:
+        by_bucket[start:stop] = bound[order[start:stop]]
+    return Plan(np.asarray(by_bucket), order, ends, middle, least)
 
 
-def _centres(plane: Floats, k: int, seed: int) -> Floats:
-    """Unit centres of k-means. They decide how fast the search is, not what it finds."""
+def _spans(n: int) -> list[tuple[int, int]]:
+    return [(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
+
+
+def _shortened(data: tuple[Grid, Short], span: tuple[int, int]) -> Floats:
+    grid, short = data
+    with one_thread():
+        return short.bound(grid[slice(*span)])
+
+
+def _placed(data: tuple[Grid, Short, Floats], span: tuple[int, int]) -> tuple[Floats, Ints, Floats]:
+    """Shortened vectors, their buckets, and gaps as `_dealt` gives them."""
+    grid, short, middle = data
+    with one_thread():
+        bound = short.bound(grid[slice(*span)])
+        return bound, *_dealt(bound, middle)
+
+
+def _fitting(n: int, seed: int) -> Ints:
+    """The rows of n that centres are made from."""
+    rows = np.random.default_rng(seed).choice(n, min(n, _FIT), replace=False)
+    return np.sort(rows).astype(np.int64)
+
+
+def _centres(sample: Floats, n: int, seed: int) -> Floats:
+    """Unit centres of k-means. They decide how fast the search is, not what it finds.
+
+    Args:
+        sample: (m, p) float32 vectors, none longer than 1: those of `_fitting`.
+        n: number of all vectors.
+        seed: for k-means.
+
+    Returns:
+        (k, p) float32, some hundred at most.
+    """
     import warnings
 
     from sklearn.cluster import MiniBatchKMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    rng = np.random.default_rng(seed)
-    sample = plane[np.sort(rng.choice(len(plane), min(len(plane), _FIT), replace=False))]
+    k = max(2, min(_MOST, int(np.sqrt(n) / 2)))
     means = MiniBatchKMeans(k, random_state=seed, n_init=1, max_iter=10, batch_size=4096, compute_labels=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than centres
-        centres: Floats = means.fit(sample).cluster_centers_.astype(np.float32)
-    length = np.linalg.norm(centres, axis=1, keepdims=True)
-    np.divide(centres, length, out=centres, where=length > 0)
-    return centres
+        made: Floats = means.fit(sample).cluster_centers_.astype(np.float32)
+    length = np.linalg.norm(made, axis=1, keepdims=True)
+    np.divide(made, length, out=made, where=length > 0)
+    return made
 
 
-def meetings(buckets: Buckets, reach: float) -> Iterator[tuple[Ints, Ints | None]]:
-    """Each bucket with itself, and what of two buckets may be within reach of each other.
-
-    The way from x to y crosses the plane halfway between their centres, so it is no shorter than the gap between x
-    and that plane and the gap between the plane and y together.
+def _dealt(vectors: Floats, middle: Floats) -> tuple[Ints, Floats]:
+    """Deal vectors out to the centre they have the largest product with.
 
     Args:
-        buckets: all vectors.
-        reach: the largest distance of two vectors of a pair; for a cosine c of unit vectors it is sqrt(2 - 2 c).
+        vectors: (n, p) float32, none longer than 1.
+        middle: (k, p) float32 centres.
+
+    Returns:
+        (n,) int64 buckets; and (k, k) float32 gaps, [i, j] no larger than that of any of the vectors of bucket i to the
+        plane halfway between its centre and that of j (see `gap`), infinite for a bucket without any.
     """
-    for i, rows in enumerate(buckets.rows):
-        yield rows, None
-        for j in range(i + 1, len(buckets.rows)):
-            others = buckets.rows[j]
-            if not len(rows) or not len(others):
-                continue
-            gap, other_gap = buckets.gaps[i][:, j], buckets.gaps[j][:, i]
-            near = rows[gap + other_gap.min() <= reach]
-            other_near = others[other_gap + gap.min() <= reach]
-            if len(near) and len(other_near):
-                yield near, other_near
+    product = vectors @ middle.T
+    bucket = product.argmax(axis=1)
+    apart = np.stack([np.linalg.norm(centre - middle, axis=1) for centre in middle])
+    away = product[np.arange(len(bucket)), bucket][:, None] - product
+    order = np.argsort(bucket, kind="stable")
+    there, first = np.unique(bucket[order], return_index=True)
+    least = np.full((len(middle), len(middle)), np.inf, dtype=np.float32)
+    if len(there):
+        smallest = np.minimum.reduceat(away[order], first, axis=0)
+        # The difference of two products has lost more digits the nearer the centres are.
+        smallest -= np.float32(2 * vectors.shape[1] * _ROUNDING)
+        least[there] = np.divide(smallest, apart[there], out=np.zeros_like(smallest), where=apart[there] > 0)
+    return bucket, least
+
+
+def gap(vectors: Floats, own: Floats, other: Floats) -> Floats:
+    """How far vectors are on their own side of the plane halfway between two centres.
+
+    The way from a vector to one of the other bucket crosses that plane, so it is no shorter than the gaps of both.
+
+    Args:
+        vectors: (n, p) float32.
+        own: (p,) float32, the centre of their bucket.
+        other: (p,) float32, that of another one.
+
+    Returns:
+        (n,) float32, below 0 on the other side.
+    """
+    way = own - other
+    apart = np.linalg.norm(way)
+    if not apart > 0:
+        return np.zeros(len(vectors), dtype=np.float32)
+    found: Floats = vectors @ (way / apart)
+    return found

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.methods.neighbours import Grid, Ints, cosines
+from datadiet_cli.methods.neighbours import Ints, cosines
+from datadiet_cli.methods.shortening import Grid
 
 LARGEST_LINKED = 4096
 """The largest part of a graph that is put in order by linkage: its distances take 64 MiB."""

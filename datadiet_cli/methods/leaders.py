@@ -6,42 +6,56 @@ pairs, with one pair for each vector that goes: k nearly equal vectors are k - 1
 compared with the leaders, block by block, so it takes time with the number of leaders, and little memory.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.crew import ALONE as CALLER
+from datadiet_cli.methods.crew import Crew
 from datadiet_cli.methods.duplicates import ALONE, Candidates, star_groups
-from datadiet_cli.methods.neighbours import Grid, Ints, cosines, pairs_above
+from datadiet_cli.methods.neighbours import Ints, cosines, pairs_above
+from datadiet_cli.methods.pieces import one_thread, spread
+from datadiet_cli.methods.shortening import Grid
+
+Reals = NDArray[np.float64]
 
 _BLOCK = 2048
+_WIDE = 32
+"""Blocks that are compared with the leaders before them at a time: enough work for many."""
+_ACROSS = 4
+"""Blocks of others that one piece of work compares a block with."""
 
 
-def led_by(grid: Grid, least: float, order: Ints, *, workers: int = 1) -> Ints:
+def led_by(grid: Grid, least: float, order: Ints, *, crew: Crew = CALLER) -> Ints:
     """Find the leaders of some vectors.
 
     Args:
         grid: (n, d) int16, as `neighbours` takes them, none of zeros.
         least: the smallest cosine of a vector and its leader.
         order: (k,) int64 rows, the preferred first.
-        workers: threads to use; the answer does not depend on it.
+        crew: compares vectors; the answer does not depend on it.
 
     Returns:
         (k,) int64, the row of a leader of each, one that is preferred to it, if not the nearest; `ALONE` for a leader.
     """
     leader = np.full(len(order), ALONE, dtype=np.int64)
     leaders = np.empty(0, dtype=np.int64)
-    for start in range(0, len(order), _BLOCK):
-        some = order[start : start + _BLOCK]
-        found = nearest_of(grid, least, some, leaders, workers=workers)
-        left = np.flatnonzero(found == ALONE)
-        found[left] = _within(grid, least, some[left], workers)
-        leader[start : start + _BLOCK] = found
-        leaders = np.concatenate([leaders, some[found == ALONE]])
+    for top in range(0, len(order), _WIDE * _BLOCK):
+        wide = order[top : top + _WIDE * _BLOCK]
+        near = _compared(grid, least, wide, leaders, _nothing(len(wide)), crew)
+        fresh = np.empty(0, dtype=np.int64)
+        for start in range(0, len(wide), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            some = wide[block]
+            found, _ = _compared(grid, least, some, fresh, (near[0][block], near[1][block]), CALLER)
+            left = np.flatnonzero(found == ALONE)
+            found[left] = _within(grid, least, some[left])
+            leader[top + start : top + start + len(some)] = found
+            fresh = np.concatenate([fresh, some[found == ALONE]])
+        leaders = np.concatenate([leaders, fresh])
     return leader
 
 
-def nearest_of(grid: Grid, least: float, rows: Ints, others: Ints, *, workers: int = 1) -> Ints:
+def nearest_of(grid: Grid, least: float, rows: Ints, others: Ints, *, crew: Crew = CALLER) -> Ints:
     """Find the nearest of others for each of some vectors; ties go to the first in the order given.
 
     Args:
@@ -49,42 +63,56 @@ def nearest_of(grid: Grid, least: float, rows: Ints, others: Ints, *, workers: i
         least: the smallest cosine.
         rows: (k,) int64.
         others: (m,) int64 rows.
-        workers: threads to use; the answer does not depend on it.
+        crew: compares vectors; the answer does not depend on it.
 
     Returns:
         (k,) int64, rows of the others; `ALONE` where none is near enough.
     """
-    nearest = np.full(len(rows), ALONE, dtype=np.int64)
-    best = np.full(len(rows), -np.inf)
-    tiles = [(top, left) for top in range(0, len(rows), _BLOCK) for left in range(0, len(others), _BLOCK)]
-
-    def compare(tile: tuple[int, int]) -> tuple[Ints, NDArray[np.float64]]:
-        top, left = tile
-        return _best(grid[rows[top : top + _BLOCK]], grid[others[left : left + _BLOCK]])
-
-    with ThreadPoolExecutor(workers) as threads:
-        # A few tiles at a time, so that what waits for its turn stays small.
-        for first in range(0, len(tiles), 4 * workers):
-            some = tiles[first : first + 4 * workers]
-            for (top, left), (column, cosine) in zip(some, threads.map(compare, some), strict=True):
-                better = np.flatnonzero((cosine >= least) & (cosine > best[top : top + _BLOCK]))
-                best[top + better] = cosine[better]
-                nearest[top + better] = others[left + column[better]]
-    return nearest
+    return _compared(grid, least, rows, others, _nothing(len(rows)), crew)[0]
 
 
-def _best(one: Grid, other: Grid) -> tuple[Ints, NDArray[np.float64]]:
-    """The first of the nearest others, and its cosine: the very number that `cosines` gives."""
-    left, right = one.astype(np.float32), other.astype(np.float32)
-    square = [np.einsum("ij,ij->i", side, side).astype(np.float64) for side in (left, right)]
-    cosine = (left @ right.T) / np.sqrt(np.outer(*square))
-    column = cosine.argmax(axis=1)
-    return column, np.clip(cosine[np.arange(len(one)), column], -1.0, 1.0)
+Near = tuple[Ints, Reals]
+"""(k,) the nearest of each, `ALONE` for none; and (k,) their cosines."""
 
 
-def _within(grid: Grid, least: float, rows: Ints, workers: int) -> Ints:
+def _nothing(k: int) -> Near:
+    return np.full(k, ALONE, dtype=np.int64), np.full(k, -np.inf)
+
+
+def _compared(grid: Grid, least: float, rows: Ints, others: Ints, before: Near, crew: Crew) -> Near:
+    """The nearest of the others, where they are nearer than what was found before."""
+    nearest, best = before[0].copy(), before[1].copy()
+    tiles = [(top, left) for top in range(0, len(rows), _BLOCK) for left in range(0, len(others), _ACROSS * _BLOCK)]
+    pieces = ((rows[top : top + _BLOCK], others[left : left + _ACROSS * _BLOCK]) for top, left in tiles)
+    for (top, _), (row, cosine) in zip(tiles, spread(crew, _nearest, (grid, least), pieces), strict=True):
+        better = np.flatnonzero(cosine > best[top : top + _BLOCK])
+        best[top + better] = cosine[better]
+        nearest[top + better] = row[better]
+    return nearest, best
+
+
+def _nearest(data: tuple[Grid, float], piece: tuple[Ints, Ints]) -> Near:
+    """The first of the nearest others that are near enough, and their cosines: the very numbers of `cosines`."""
+    (grid, least), (rows, others) = data, piece
+    nearest, best = _nothing(len(rows))
+    left = grid[rows].astype(np.float32)
+    square = np.einsum("ij,ij->i", left, left).astype(np.float64)
+    with one_thread():
+        for start in range(0, len(others), _BLOCK):
+            some = others[start : start + _BLOCK]
+            right = grid[some].astype(np.float32)
+            length = np.outer(square, np.einsum("ij,ij->i", right, right).astype(np.float64))
+            cosine = (left @ right.T) / np.sqrt(length, out=length)
+            column = cosine.argmax(axis=1)
+            found = np.clip(cosine[np.arange(len(rows)), column], -1.0, 1.0)
+            better = np.flatnonzero((found >= least) & (found > best))
+            best[better], nearest[better] = found[better], some[column[better]]
+    return nearest, best
+
+
+def _within(grid: Grid, least: float, rows: Ints) -> Ints:
     """Leaders among the vectors of a block."""
-    pairs = pairs_above(grid[rows], least, limit=_BLOCK**2, workers=workers)
+    pairs = pairs_above(grid[rows], least, limit=_BLOCK**2)
     places = np.arange(len(rows), dtype=np.int64)
 
     def accept(a: Ints, b: Ints) -> NDArray[np.float64]:

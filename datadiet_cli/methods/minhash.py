@@ -1,4 +1,4 @@
-"""MinHash signatures of sets, and the pairs of sets that agree in a band of them.
+"""MinHash signatures of sets, and how they are cut into bands.
 
 Broder, "On the resemblance and containment of documents", SEQUENCES 1997: the least hash of two sets is the same with
 a probability of their Jaccard similarity. Banding: Leskovec, Rajaraman & Ullman, "Mining of Massive Datasets",
@@ -6,7 +6,6 @@ section 3.4. Of each least hash one byte is kept to estimate the similarity from
 WWW 2010), and a number for each band.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb, log
@@ -14,7 +13,7 @@ from math import comb, log
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.methods.shingles import Hashes, Ints, mixed, ranges
+from datadiet_cli.methods.shingles import Hashes, Ints, mixed
 
 MISSED = 1e-4
 """The probability that is aimed at for a pair at the threshold to be missed."""
@@ -25,13 +24,6 @@ _MARGIN = 0.1
 _CHANCE = 1 / 256
 """How often the bytes of two different hashes are equal."""
 _ELEMENTS = 1 << 16
-_PAIRS = 1 << 16
-CROWD = 64
-"""A bucket of more sets than this is not compared pair by pair."""
-ROOM = (64, 32)
-"""So many likely pairs, and so many doubtful ones, each set is given; a pair of two sets without room is left out."""
-_HUBS, _FRUITLESS = 64, 4
-"""Hubs of a crowded bucket, and how many of them in a row may find nothing like them."""
 
 
 @dataclass(frozen=True)
@@ -151,113 +143,3 @@ def band_keys(signature: NDArray[np.uint32], bands: Bands) -> NDArray[np.uint32]
     for row in range(bands.rows):
         keys = mixed(keys + rows[:, :, row] + np.uint64(1))
     return (keys >> np.uint64(32)).astype(np.uint32)
-
-
-def likely_pairs(
-    keys: NDArray[np.uint32], traces: NDArray[np.uint8], bands: Bands, rank: Ints, group: Ints
-) -> tuple[NDArray[np.int64], int]:
-    """Find pairs of sets that agree in a band, and whose estimated similarity does not rule them out.
-
-    A bucket of at most `CROWD` sets is compared pair by pair. In a larger one the best of rank is compared with all,
-    then the best of those that are not like it and of its group, and so on, a few dozen times at most: enough to group
-    the copies of a few texts by the thousand, without the square of their number. And a pair that neither of the two
-    has `ROOM` for is left out. So texts that share a template by the thousand, and are no copies, cost little.
-
-    Args:
-        keys: (n, bands) uint32, as `band_keys` gives them.
-        traces: (n, hashes) uint8, the lowest byte of each hash of the signatures.
-        bands: how they were cut.
-        rank: (n,) int64, all different; smaller is kept.
-        group: (n,) int64; who is compared with the best of another group does not count as done.
-
-    Returns:
-        (p, 2) int64, rows (i, j) with i < j, sorted; and how many sets were not compared with all that they met.
-    """
-    order = np.argsort(rank, kind="stable")
-    crowded = np.zeros(keys.shape, dtype=bool)
-    found = _Found(traces, bands)
-    for band in range(bands.count):
-        members, start, size = _buckets(keys[:, band], order)
-        for bucket in np.flatnonzero(size > CROWD).tolist():
-            inside = members[start[bucket] : start[bucket] + size[bucket]]
-            crowded[inside, band] = True
-            _meet_hubs(found, inside, group)
-        few = (size > 1) & (size <= CROWD)
-        for pairs in _bucket_pairs(members, start[few], size[few]):
-            # Pairs that met in an earlier band are known; but a crowd's pairs may not all have met.
-            before = (keys[pairs[:, 0], :band] == keys[pairs[:, 1], :band]) & ~crowded[pairs[:, 0], :band]
-            found.add(pairs[~before.any(axis=1)])
-    return found.pairs(), int(found.left.sum())
-
-
-class _Found:
-    """The pairs so far, and how many each set has."""
-
-    def __init__(self, traces: NDArray[np.uint8], bands: Bands) -> None:
-        self.traces, self.least = traces, bands.least
-        self.alike = bands.threshold * bands.hashes
-        self.left = np.zeros(len(traces), dtype=bool)
-        self._taken = np.zeros((2, len(traces)), dtype=np.int64)
-        self._parts: list[NDArray[np.int64]] = []
-
-    def add(self, pairs: NDArray[np.int64], *, hub: bool = False) -> NDArray[np.bool_]:
-        """Take pairs that are not ruled out and that there is room for; say which are likely copies.
-
-        Args:
-            pairs: (k, 2) int64.
-            hub: whether likely pairs need no room.
-        """
-        same = np.count_nonzero(self.traces[pairs[:, 0]] == self.traces[pairs[:, 1]], axis=1)
-        likely: NDArray[np.bool_] = same >= self.alike
-        for number, chosen in enumerate((likely, ~likely & (same >= self.least))):
-            some, taken = pairs[chosen], self._taken[number]
-            if number or not hub:
-                room = (taken[some] < ROOM[number]).any(axis=1)
-                self.left[some[~room]] = True
-                some = some[room]
-            taken += np.bincount(some.ravel(), minlength=len(taken))
-            self._parts.append(some)
-        return likely
-
-    def pairs(self) -> NDArray[np.int64]:
-        """(p, 2) int64, each pair once, sorted."""
-        n = max(len(self.traces), 1)
-        pairs = np.sort(np.concatenate([np.empty((0, 2), dtype=np.int64), *self._parts]), axis=1)
-        return np.stack(np.divmod(np.unique(pairs[:, 0] * n + pairs[:, 1]), n), axis=1)
-
-
-def _meet_hubs(found: _Found, members: Ints, group: Ints) -> None:
-    """Compare all members of a crowded bucket with a few of them."""
-    side = group[members]
-    waiting = np.ones(len(members), dtype=bool)
-    fruitless = 0
-    for _ in range(_HUBS):
-        left = np.flatnonzero(waiting)
-        if not len(left) or fruitless == _FRUITLESS:
-            break
-        hub = left[0]
-        others = np.delete(np.arange(len(members)), hub)
-        pairs = np.stack([np.full(len(others), members[hub]), members[others]], axis=1)
-        covered = others[found.add(pairs, hub=True) & (side[others] == side[hub])]
-        fruitless = 0 if waiting[covered].any() else fruitless + 1
-        waiting[covered] = waiting[hub] = False
-    found.left[members[waiting]] = True
-
-
-def _buckets(keys: NDArray[np.uint32], order: Ints) -> tuple[Ints, Ints, Ints]:
-    """Sets by key, those of one key in the order given; where each key's begin, and how many there are."""
-    members = order[np.argsort(keys[order], kind="stable")]
-    ordered = keys[members]
-    start = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
-    return members, start, np.diff(np.append(start, len(ordered)))
-
-
-def _bucket_pairs(members: Ints, start: Ints, size: Ints) -> Iterator[NDArray[np.int64]]:
-    """All pairs of each bucket, about `_PAIRS` at a time."""
-    place = ranges(start, size)
-    later = np.repeat(start + size, size) - place - 1
-    cut = np.flatnonzero(np.diff(np.cumsum(later) // _PAIRS, prepend=0))
-    for part in np.split(np.arange(len(place)), cut):
-        if len(part):
-            first = np.repeat(place[part], later[part])
-            yield np.stack([members[first], members[ranges(place[part] + 1, later[part])]], axis=1)

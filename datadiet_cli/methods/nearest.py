@@ -1,11 +1,14 @@
 """The nearest samples of some among others, by Euclidean distance; block by block, and with cells missing."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
+
+from datadiet_cli.methods.crew import ALONE, Crew
+from datadiet_cli.methods.pieces import one_thread, spread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -15,6 +18,11 @@ _SPARE = 3
 """So many more are found than are asked for, so that ties at the border are settled by position, not by rounding."""
 _ROWS = 1024
 _CELLS = 1 << 22
+_PIECE = 1 << 13
+"""Samples at least that neighbours are sought of as one piece of work. A multiple of what scikit-learn and `_ROWS` take
+at once, so that it is multiplied as if it were one with the others."""
+_WORTH = 1 << 25
+"""Comparisons that are worth to be handed out."""
 
 
 class Near(NamedTuple):
@@ -29,14 +37,14 @@ class Near(NamedTuple):
     distance: NDArray[np.float64]
 
 
-def nearest(x: Floats, rows: Ints, among: Ints, k: int, known: Bools | None = None) -> Near:
+def nearest(x: Floats, rows: Ints, among: Ints, k: int, known: Bools | None = None, *, crew: Crew = ALONE) -> Near:
     """Find the nearest others of some samples; no sample is a neighbour of itself.
 
     With all cells known, distances are Euclidean. Else those of the first columns are taken over the cells that both
     samples have, and scaled to all of them (Dixon, "Pattern recognition with partly missing data", IEEE SMC 9(10),
     1979); a pair that shares none is as far apart as two random samples of standardised columns are on average.
 
-    Runs on one thread: then the answer does not depend on how many there are.
+    Each piece runs on one thread: then the answer does not depend on how many there are.
 
     Args:
         x: (n, w) float32, finite; 0 where a cell is missing.
@@ -44,6 +52,7 @@ def nearest(x: Floats, rows: Ints, among: Ints, k: int, known: Bools | None = No
         among: (m,) int64 ascending, samples that may be neighbours.
         k: neighbours wanted; as many as there are, if there are fewer.
         known: (n, d) bool, cells of the first d columns that are known; None for all.
+        crew: compares samples; the answer does not depend on it.
 
     Returns:
         Arrays (q, k).
@@ -57,14 +66,24 @@ def nearest(x: Floats, rows: Ints, among: Ints, k: int, known: Bools | None = No
     if not x.shape[1]:
         x = np.zeros((len(x), 1), dtype=np.float32)
     ask = min(width + own + _SPARE, len(among))
-    with threadpool_limits(1):
+    if len(rows) * len(among) < _WORTH:
+        crew = ALONE
+    ends = [*range(0, max(len(rows) - _PIECE, 0) + 1, _PIECE), len(rows)]
+    parts = list(spread(crew, _sought, (x, rows, among, known, ask, width), pairwise(ends)))
+    return Near(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _sought(data: tuple[Floats, Ints, Ints, Bools | None, int, int], span: tuple[int, int]) -> Near:
+    x, rows, among, known, ask, width = data
+    some = rows[slice(*span)]
+    with one_thread():
         if known is None:
             search = NearestNeighbors(n_neighbors=ask, algorithm="brute").fit(x[among])
-            found = among[search.kneighbors(x[rows], return_distance=False)]
+            found = among[search.kneighbors(x[some], return_distance=False)]
         else:
-            found = among[_roughly(x, known, rows, among, ask)]
-    distance = _exactly(x, known, rows, found)
-    distance[found == rows[:, None]] = np.inf
+            found = among[_roughly(x, known, some, among, ask)]
+    distance = _exactly(x, known, some, found)
+    distance[found == some[:, None]] = np.inf
     order = np.lexsort((found, distance), axis=-1)[:, :width]
     return Near(np.take_along_axis(found, order, axis=1), np.take_along_axis(distance, order, axis=1))
 

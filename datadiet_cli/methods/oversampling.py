@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.mixed import Space
 from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.targets import apportion, check_groups, draws
@@ -84,6 +85,7 @@ def oversample(
     seed: int = 0,
     whole: ArrayLike | None = None,
     label: ArrayLike | None = None,
+    crew: Crew = ALONE,
 ) -> Synthetic:
     """Make as many rows for each group that has some as its quota wants; none for the others.
 
@@ -106,6 +108,7 @@ def oversample(
         whole: (d,) bool, columns of whole numbers, which stay whole.
         label: (n,) int64, the class, where groups are finer than classes: `borderline` and `adasyn` look for rows of
             other classes; by default groups are classes.
+        crew: compares rows; the answer does not depend on it.
 
     Returns:
         Exactly quota - count rows for each group that has fewer than its quota, and not none.
@@ -133,10 +136,10 @@ def oversample(
     made = []
     for some in short.tolist():
         rows = order[ends[some] : ends[some + 1]]
-        foreign = _foreign(space, rows, labels)
+        foreign = _foreign(space, rows, labels, crew)
         task = Shortage(rows, int(quotas[some] - counts[some]), neighbours, draw[rows], foreign)
         rng = np.random.default_rng([seed & 0xFFFFFFFFFFFFFFFF, some])
-        made.append(_children(table, space, task, maker, rng))
+        made.append(_children(table, space, task, maker, rng, crew))
     return _joined(table, made, quotas[short] - counts[short], short)
 
 
@@ -159,12 +162,12 @@ def _table(numbers: ArrayLike, categories: ArrayLike, whole: ArrayLike | None) -
     return _Table(cells, codes, flags)
 
 
-def _foreign(space: Space | None, rows: Ints, label: Ints) -> Callable[[int], Reals]:
+def _foreign(space: Space | None, rows: Ints, label: Ints, crew: Crew) -> Callable[[int], Reals]:
     def share(k: int) -> Reals:
         if space is None:
             return np.zeros(len(rows))
         x, known = space.points(rows, space.rows)
-        near = nearest(x, np.searchsorted(space.rows, rows), np.arange(len(x)), k, known).row
+        near = nearest(x, np.searchsorted(space.rows, rows), np.arange(len(x)), k, known, crew=crew).row
         foreign = label[space.rows[near]] != label[rows][:, None]
         return np.asarray(foreign.mean(axis=1)) if near.shape[1] else np.zeros(len(rows))
 
@@ -172,7 +175,7 @@ def _foreign(space: Space | None, rows: Ints, label: Ints) -> Callable[[int], Re
 
 
 def _children(
-    table: _Table, space: Space | None, task: Shortage, maker: Method, rng: np.random.Generator
+    table: _Table, space: Space | None, task: Shortage, maker: Method, rng: np.random.Generator, crew: Crew
 ) -> tuple[Ints, Ints, Reals, Ints]:
     """Parents, others, weights and categories of the rows of a group."""
     times = maker.allot(task)
@@ -184,7 +187,7 @@ def _children(
     if space is None or not width:
         return parent, parent, np.zeros(len(parent)), categories
     x, known = space.points(task.rows, task.rows)
-    near = task.rows[nearest(x, parents, np.arange(len(x)), width, known).row]
+    near = task.rows[nearest(x, parents, np.arange(len(x)), width, known, crew=crew).row]
     other = near[place, rng.integers(0, width, len(parent))]
     weight = rng.random(len(parent))
     if maker.vote:

@@ -1,15 +1,16 @@
 """How probable each class is for each sample, by models that did not learn from the sample itself."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.discriminant import Moments, discriminant, moments, spread
 from datadiet_cli.methods.folds import SEQUENTIAL, hashes, nearest, sample, standardised, stratified
+from datadiet_cli.methods.pieces import one_thread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -51,7 +52,7 @@ class Predicted:
 
 
 def out_of_fold(
-    x: Floats, label: Ints, fit: Bools, classes: int, *, folds: int = 5, seed: int = 0, workers: int = 1
+    x: Floats, label: Ints, fit: Bools, classes: int, *, folds: int = 5, seed: int = 0, crew: Crew = ALONE
 ) -> Predicted:
     """Predict each row's class by models that have not seen it: the mean of four, none of which needs tuning.
 
@@ -64,7 +65,7 @@ def out_of_fold(
     So that large data stay cheap, from 4,000 rows on there are 50 trees of 4,000 rows each, and of more than some 8,000
     rows neighbours are sought in a sample.
     Rows are worked on in the order of a hash of their numbers: the answer follows them however they are permuted
-    (equal rows are told apart by their position), and does not depend on `workers`.
+    (equal rows are told apart by their position), and does not depend on `crew`.
 
     A class of one can never be predicted for its one row: whoever judges labels has to leave it alone.
 
@@ -76,7 +77,7 @@ def out_of_fold(
         classes: number of classes K; some may have no row.
         folds: number of folds, at least 2; each has the same share of every class.
         seed: for folds and trees.
-        workers: threads.
+        crew: works on the folds side by side.
 
     Raises:
         ValueError: shapes do not fit, a feature is not finite, or a row to learn from has no label.
@@ -92,16 +93,13 @@ def out_of_fold(
     if not n or not fit.any():
         probability[:] = np.float32(1 / max(classes, 1))
         return Predicted(probability, neighbours, members, False)
-    from threadpoolctl import threadpool_limits
-
     # Libraries of linear algebra add up in another order with more threads, and a decision may hang on the last digit.
-    with threadpool_limits(1):
+    with one_thread():
         data = _Data.of(x[order], label[order], fit[order], classes, folds, seed)
         tasks = [f for f in range(-1, folds) if (data.fold == f).any()]
-        with ThreadPoolExecutor(max(1, min(workers, len(tasks)))) as threads:
-            for rows, some, near in threads.map(data.predict, tasks):
-                probability[order[rows]] = some
-                neighbours[order[rows]] = np.where(near >= 0, order[near], -1)
+        for rows, some, near in crew.each(_predicted, data, tasks):
+            probability[order[rows]] = some
+            neighbours[order[rows]] = np.where(near >= 0, order[near], -1)
     return Predicted(probability, neighbours, members, data.scaled)
 
 
@@ -160,8 +158,6 @@ class _Data:
 
     def predict(self, fold: int) -> tuple[Ints, Floats, Ints]:
         """Rows of a fold, their probabilities and their nearest rows."""
-        from threadpoolctl import threadpool_limits
-
         rows = np.flatnonzero(self.fold == fold)
         learned = np.flatnonzero((self.fold != fold) & (self.fold >= 0))
         out = np.zeros((len(rows), self.classes), dtype=np.float32)
@@ -169,8 +165,8 @@ class _Data:
         if not len(learned):
             out[:] = np.float32(1 / self.classes)
             return rows, out, near
-        models: list[Callable[[Ints], NDArray[Any]]] = [self._linear(fold, learned)]
-        with threadpool_limits(1):
+        with one_thread():
+            models: list[Callable[[Ints], NDArray[Any]]] = [self._linear(fold, learned)]
             if _wants_trees(self.label[self.fold >= 0], self.classes):
                 models.append(self._trees(fold, learned))
             found = self._neighbours(rows, learned)
@@ -229,6 +225,10 @@ class _Data:
             k = min(most, average, found.shape[1])
             for column in range(k):
                 out[rows, seen[:, column]] += np.float32(1 / k)
+
+
+def _predicted(data: _Data, fold: int) -> tuple[Ints, Floats, Ints]:
+    return data.predict(fold)
 
 
 def _agreement(x: Floats, label: Ints) -> float:

@@ -1,12 +1,13 @@
 """Wrong targets of regression: numbers far from what models say that did not learn from them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.folds import SEQUENTIAL, hashes, nearest, standardised, stratified
+from datadiet_cli.methods.pieces import one_thread
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -56,7 +57,7 @@ class OddTargets:
 
 
 def find_odd_targets(
-    x: Floats, target: Wide, fit: Bools, *, folds: int = 5, seed: int = 0, workers: int = 1
+    x: Floats, target: Wide, fit: Bools, *, folds: int = 5, seed: int = 0, crew: Crew = ALONE
 ) -> OddTargets:
     """Find wrong targets.
 
@@ -74,7 +75,7 @@ def find_odd_targets(
         fit: (n,) rows to learn from, all with a target; with less than 20 nothing is flagged.
         folds: number of folds, at least 2.
         seed: for folds and trees.
-        workers: threads.
+        crew: works on the folds side by side.
 
     Raises:
         ValueError: shapes do not fit, or a feature or a target is infinite, or a row to learn from has none.
@@ -87,7 +88,7 @@ def find_odd_targets(
         return OddTargets(np.zeros(n, bool), np.ones(n), 0.0, np.full(n, np.nan), residual, 0.0, (0.0, 1.0))
     # Numbers of any size are learned alike, and squares do not overflow.
     centre, scale = _scale(target[fit])
-    suggested = _predicted(x, (target - centre) / scale, fit, folds, seed, workers) * scale + centre
+    suggested = _predicted(x, (target - centre) / scale, fit, folds, seed, crew) * scale + centre
     has = ~np.isnan(target)
     off = (target - suggested) / scale
     residual[has] = (off / _local(x, off, fit))[has]
@@ -117,25 +118,42 @@ def _scale(target: Wide) -> tuple[float, float]:
     return centre, scale or 1.0
 
 
-def _predicted(x: Floats, target: Wide, fit: Bools, folds: int, seed: int, workers: int) -> Wide:
-    from threadpoolctl import threadpool_limits
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Everything that the folds share.
 
+    Attributes:
+        z: (n, d) scaled features.
+        y: (n,) targets.
+        fold: (n,) folds, -1 for rows that are not learned from.
+        seed: for trees.
+    """
+
+    z: Floats
+    y: Wide
+    fold: Ints
+    seed: int
+
+
+def _predicted(x: Floats, target: Wide, fit: Bools, folds: int, seed: int, crew: Crew) -> Wide:
     order = np.lexsort((target, hashes(x, seed)))
-    z, y = standardised(x[order]), target[order]
     fold = stratified(np.zeros(len(x), dtype=np.int64), fit[order], folds)
-
-    def predict(f: int) -> tuple[Ints, Wide]:
-        rows, learned = np.flatnonzero(fold == f), np.flatnonzero((fold != f) & (fold >= 0))
-        with threadpool_limits(1):
-            said = [model(z[rows], z[learned], y[learned], seed + f + 1) for model in (_ridge, _neighbours, _trees)]
-        return rows, np.median(said, axis=0)
-
+    with one_thread():
+        data = _Data(standardised(x[order]), target[order], fold, seed)
     out = np.full(len(x), np.nan)
     tasks = [f for f in range(-1, folds) if (fold == f).any()]
-    with threadpool_limits(1), ThreadPoolExecutor(max(1, min(workers, len(tasks)))) as threads:
-        for rows, said in threads.map(predict, tasks):
-            out[order[rows]] = said
+    for rows, said in crew.each(_of_fold, data, tasks):
+        out[order[rows]] = said
     return out
+
+
+def _of_fold(data: _Data, f: int) -> tuple[Ints, Wide]:
+    """Rows of a fold, and what models of the others say of them."""
+    rows, learned = np.flatnonzero(data.fold == f), np.flatnonzero((data.fold != f) & (data.fold >= 0))
+    x, y, seed = data.z[learned], data.y[learned], data.seed + f + 1
+    with one_thread():
+        said = [model(data.z[rows], x, y, seed) for model in (_ridge, _neighbours, _trees)]
+    return rows, np.median(said, axis=0)
 
 
 def _ridge(query: Floats, x: Floats, y: Wide, seed: int) -> Wide:
@@ -175,8 +193,6 @@ def _trees(query: Floats, x: Floats, y: Wide, seed: int) -> Wide:
 
 def _local(x: Floats, off: Wide, fit: Bools) -> Wide:
     """The typical size of a residual near each row, as a standard deviation."""
-    from threadpoolctl import threadpool_limits
-
     size = np.abs(off[fit])
     everywhere = float(np.median(size)) or float(size.mean())
     if not everywhere:
@@ -187,7 +203,7 @@ def _local(x: Floats, off: Wide, fit: Bools) -> Wide:
     z[order] = z.copy()
     reference = rows[:REFERENCE]
     k = min(_LOCAL, len(reference))
-    with threadpool_limits(1):
+    with one_thread():
         local = np.median(np.abs(off[reference])[nearest(z, z[reference], k)], axis=1)
     # A few rows that were hit by chance are no reason to doubt all others.
     out: Wide = np.maximum(local, _FLOOR * everywhere) / _MEDIAN

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from datadiet_cli.methods.centres import representatives
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.targets import check_groups, draws
 
@@ -51,6 +52,7 @@ class Surplus:
     excess: Ints
     difficulty: Reals | None
     seed: int
+    crew: Crew
 
     @cached_property
     def draw(self) -> Reals:
@@ -84,6 +86,7 @@ def undersample(
     difficulty: ArrayLike | None = None,
     seed: int = 0,
     label: ArrayLike | None = None,
+    crew: Crew = ALONE,
 ) -> Removed:
     """Choose the samples of over-large groups that go. No group is cut below its quota, hence none is emptied.
 
@@ -96,6 +99,7 @@ def undersample(
         seed: of what is random.
         label: (n,) int64, the class, where groups are finer than classes: `near-miss`, `tomek` and `enn` compare a
             sample with those of other classes; by default groups are classes.
+        crew: compares samples; the answer does not depend on it.
 
     Returns:
         The samples that go, in ascending order. The same input gives the same answer; ties are settled by the draw of
@@ -119,7 +123,7 @@ def undersample(
     if not excess.any():
         return _removed([])
     given = None if difficulty is None else np.asarray(difficulty, dtype=np.float64)
-    return UNDER[method](Surplus(x, numbers, labels, excess, given, seed))
+    return UNDER[method](Surplus(x, numbers, labels, excess, given, seed, crew))
 
 
 def random(task: Surplus) -> Removed:
@@ -157,7 +161,7 @@ def near_miss(task: Surplus) -> Removed:
     for some in _members(task):
         foreign = (task.label != task.label[some[0]]) & (task.group >= 0)
         among = np.flatnonzero(foreign & small if (foreign & small).any() else foreign)
-        near = nearest(task.x, some, among, _NEAR)
+        near = nearest(task.x, some, among, _NEAR, crew=task.crew)
         alone = not near.row.shape[1]
         mean = np.zeros(len(some)) if alone else near.distance.mean(axis=1)
         witness = np.full(len(some), NOBODY) if alone else near.row[:, 0]
@@ -176,13 +180,13 @@ def tomek(task: Surplus) -> Removed:
     labels = task.label[everyone]
     # One end of a link is not of the largest class: only from there do links have to be sought.
     rest = everyone[labels != np.bincount(labels - labels.min()).argmax() + labels.min()]
-    forth = nearest(task.x, rest, everyone, 1)
+    forth = nearest(task.x, rest, everyone, 1, crew=task.crew)
     if not forth.row.shape[1]:
         return _removed([])
     foreign = task.label[rest] != task.label[forth.row[:, 0]]
     one, other, distance = rest[foreign], forth.row[foreign, 0], forth.distance[foreign, 0]
     far, place = np.unique(other, return_inverse=True)
-    mutual = nearest(task.x, far, everyone, 1).row[place, 0] == one
+    mutual = nearest(task.x, far, everyone, 1, crew=task.crew).row[place, 0] == one
     pairs = np.stack([one[mutual], other[mutual]])
     # Between two small classes a link is found from both ends.
     ends, first = np.unique(np.concatenate([pairs[0], pairs[1]]), return_index=True)
@@ -203,7 +207,7 @@ def enn(task: Surplus) -> Removed:
     of other classes. Witness: the nearest of them.
     """
     rows = np.flatnonzero(task.crowded)
-    near = nearest(task.x, rows, np.flatnonzero(task.group >= 0), _NEAR)
+    near = nearest(task.x, rows, np.flatnonzero(task.group >= 0), _NEAR, crew=task.crew)
     if not near.row.shape[1]:
         return _removed([])
     vote, own = task.label[near.row], task.label[rows][:, None]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TURN = threading.Lock()
 """One batch at a time: a network uses all cores by itself, and so does a GPU."""
+_FOR_OTHERS = threading.Event()
+"""Set in a process that works for another one."""
 _MOST_WHOLE = 4 << 30
 """Bytes of samples that are kept on a GPU as a whole, if no more than a quarter of what is free there."""
 
@@ -36,6 +38,11 @@ def device_of(name: str) -> "torch.device":
     if name == "cuda" and not there:
         raise ConfigError("--device cuda: there is no CUDA device here; use auto or cpu")
     return torch.device("cuda" if there and name != "cpu" else "cpu")
+
+
+def work_for_others() -> None:
+    """Say that this process is one of many that work for another: as many as there are cores, or threads of them."""
+    _FOR_OTHERS.set()
 
 
 def in_batches(
@@ -58,17 +65,30 @@ def in_batches(
     """
     import torch
 
-    if multiprocessing.parent_process() is not None:
-        torch.set_num_threads(1)  # there are as many processes as cores
     n = len(arrays[0])
     found: list[NDArray[np.float32]] = []
-    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with _TURN, torch.inference_mode(), flags:
+    with _turn(device), torch.inference_mode():
         for start in range(0, n, batch):
             parts = [torch.from_numpy(_filled(array[start : start + batch], batch)).to(device) for array in arrays]
             out = forward(*parts)
             found.append(out[: min(batch, n - start)].to("cpu", torch.float32).numpy())
     return np.concatenate(found)
+
+
+@contextlib.contextmanager
+def _turn(device: "torch.device") -> Iterator[None]:
+    """A network alone on its device; or, in a process that works for others, one thread for each that runs."""
+    import torch
+
+    for_others = _FOR_OTHERS.is_set() or multiprocessing.parent_process() is not None
+    if for_others:
+        torch.set_num_threads(1)  # each thread has a number of its own
+    if for_others and device.type == "cpu":
+        yield
+        return
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with _TURN, flags:
+        yield
 
 
 def _filled(part: NDArray[np.generic], batch: int) -> NDArray[np.generic]:

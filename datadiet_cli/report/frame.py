@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from datadiet_cli.data.mirror import local
 from datadiet_cli.data.quiet import sound_parquet
 from datadiet_cli.data.wording import text_column
 from datadiet_cli.report.verdicts import VERDICT_COLUMNS, Rows
@@ -35,7 +36,7 @@ def verdict_frame(document: Mapping[str, Any], report: str | None) -> "pl.DataFr
         return rows.frame()
     if named is not None:
         path = os.path.join(os.path.dirname(report or ""), os.path.basename(named))
-        with open(path, "rb") as file, sound_parquet():
+        with open(local(path), "rb") as file, sound_parquet():
             return pl.read_parquet(file).select(VERDICT_COLUMNS)
     return _of(rows)
 

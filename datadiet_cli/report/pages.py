@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.mirror import local
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.errors import OutputError
 from datadiet_cli.report.build import ARTEFACTS, report_path
@@ -54,7 +55,7 @@ def page_of(
     def beside(ending: str) -> bytes | None:
         if report is None or ending not in ARTEFACTS or ending not in document["artefacts"]:
             return None
-        with contextlib.suppress(FileNotFoundError), open(report.removesuffix(report_path("")) + ending, "rb") as file:
+        with contextlib.suppress(FileNotFoundError), open(local(report.removesuffix(report_path("")) + ending), "rb") as file:
             return file.read()
         return None
 
@@ -80,7 +81,7 @@ def check_page(path: str, *, force: bool) -> None:
 def is_page(path: str) -> bool:
     """Whether a file is such a page."""
     try:
-        with open(path, "rb") as file:
+        with open(local(path), "rb") as file:
             return _MARK in file.read(_HEAD)
     except OSError:
         return False

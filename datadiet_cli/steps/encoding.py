@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from datadiet_cli.columns import Transform
 from datadiet_cli.encode.texts import Documents
 from datadiet_cli.encode.vectors import EXPORTED
-from datadiet_cli.encode.vectors.grid import LENGTH, on_grid
+from datadiet_cli.encode.vectors.grid import LENGTH
 from datadiet_cli.errors import InputError
 from datadiet_cli.steps.context import Context
 
@@ -151,9 +151,9 @@ def _by_fitted(
 ) -> tuple[NDArray[np.int16], NDArray[np.object_], Mapping[str, NDArray[Any]]]:
     """Vectors of texts on the grid, causes, and what was learned."""
     from datadiet_cli.encode.vectors.fitted_texts import FittedTexts
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, read_texts
+    from datadiet_cli.encode.vectors.texts import RUNS_AT_ONCE, encode_by
 
-    n, codec = len(items), context.reading.table.encoding
+    n, codec, engine = len(items), context.reading.table.encoding, context.engine
     if encoding is None:
         fitted = _learned(items, fit, context)
     else:
@@ -161,10 +161,12 @@ def _by_fitted(
             fitted = FittedTexts.of(encoding.arrays)
         except ValueError as error:
             raise InputError(f"the transform is damaged: {error}") from error
-    grid, causes = np.zeros((n, fitted.dimensions), dtype=np.int16), np.full(n, None, dtype=object)
+    grid, causes = engine.zeros((n, fitted.dimensions), np.int16), np.full(n, None, dtype=object)
     tell = context.progress("reading texts", n)
-    for part, (texts, why) in context.engine.map(read_texts, items, codec, chunk=AT_ONCE, progress=tell):
-        grid[part], causes[part] = on_grid(fitted(texts)), why
+    for part, (made, why, _) in engine.map(
+        encode_by, items, engine.share(fitted), codec, chunk=RUNS_AT_ONCE, progress=tell
+    ):
+        grid[part], causes[part] = made, why
     return grid, causes, fitted.arrays()
 
 

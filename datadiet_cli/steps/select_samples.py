@@ -215,7 +215,7 @@ def _plan(known: Known, rule: str) -> Plan:
 
 def _chosen(known: Known, plan: Plan, keep: int) -> Selection:
     try:
-        return choose(known.crowd, plan, keep, known.task.context.seed)
+        return choose(known.crowd, plan, keep, known.task.context.seed, known.task.context.engine)
     except ValueError as error:
         raise ConfigError(f"{STEP}: {known.task.path}: {error}") from error
 

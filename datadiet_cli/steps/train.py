@@ -57,7 +57,7 @@ def run(dataset: Dataset, settings: Train, context: Context) -> Outcome:
     from datadiet_cli.nn.record import Record
     from datadiet_cli.nn.recorder import Recorder
 
-    facts = None if settings.record == "none" else facts_of(lessons, division.train, settings.record)
+    facts = None if settings.record == "none" else facts_of(material, lessons, division.train, settings.record)
     keys = [key_of_lesson(lesson, context.device) for lesson in lessons]
     fitted = []
     with Place(STEP, [*keys, "" if facts is None else facts.key], context) as place, resumable(context):

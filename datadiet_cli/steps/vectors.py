@@ -11,7 +11,7 @@ from datadiet_cli.encode.sounds import require_soundfile
 from datadiet_cli.encode.texts import Documents
 from datadiet_cli.encode.vectors import EXPORTED
 from datadiet_cli.encode.vectors.classical_texts import DIMENSIONS, LEARN
-from datadiet_cli.encode.vectors.grid import LENGTH, on_grid
+from datadiet_cli.encode.vectors.grid import LENGTH
 from datadiet_cli.encode.vectors.making import Choice, Vectors, vectors_of
 from datadiet_cli.encode.vectors.reduced import DIMENSIONS as FEW
 from datadiet_cli.encode.vectors.reduced import reduced
@@ -42,16 +42,17 @@ def of_images(paths: Sequence[str], name: str, context: Context, step: str) -> V
     """
     from datadiet_cli.encode.vectors import images
 
-    digest = ""
+    choice = Choice("image", name, context.device, step=step)
     if name.endswith(EXPORTED):
         from datadiet_cli.encode.vectors.exported import digest_of
         from datadiet_cli.nn.scan import checked
 
-        digest = digest_of(checked(name))
+        data = checked(name)
+        choice = Choice("image", name, context.device, digest_of(data), step, np.frombuffer(data, dtype=np.uint8))
     with quiet_libraries():
         return vectors_of(
             paths,
-            Choice("image", name, context.device, digest, step),
+            choice,
             images.encode_images,
             context.max_pixels,
             namespace=images.namespace(context.max_pixels),
@@ -114,9 +115,11 @@ def of_cells(items: Documents, name: str, context: Context, step: str, kind: str
 
     n, choice = len(items), Choice(kind, name, context.device, step=step)
     encoder = choice.make()
-    grid, plain = np.zeros((n, encoder.dimensions), dtype=np.int16), np.zeros(n, dtype=np.uint64)
+    grid, plain = context.engine.zeros((n, encoder.dimensions), np.int16), np.zeros(n, dtype=np.uint64)
     tell = context.progress("reading texts", n)
-    for part, (made, keys) in context.engine.map(encode_rows_of_text, items, choice, chunk=AT_ONCE, progress=tell):
+    for part, (made, keys) in context.engine.map(
+        encode_rows_of_text, items, choice, chunk=AT_ONCE, progress=tell, on_device=choice.on_device
+    ):
         grid[part], plain[part] = made, keys
     return Vectors(grid, np.full(n, None, dtype=object), plain, encoder.similarity)
 
@@ -127,27 +130,28 @@ def by_runs(items: Documents, context: Context, *, learn: Ints | None = None, di
     Args:
         items: paths, or a frame of texts.
         context: the run.
-        learn: positions of the texts to learn from, as `text_vectors` takes them.
+        learn: positions of the texts to learn from, in this order; of more than 8,192 the first. Some drawn by the
+            seed for None.
         dimensions: the most there may be.
     """
     from datadiet_cli.encode.texts import taken
-    from datadiet_cli.encode.vectors.classical_texts import SIMILARITY, text_vectors
-    from datadiet_cli.encode.vectors.texts import AT_ONCE, plain_keys, read_texts
+    from datadiet_cli.encode.vectors.classical_texts import SIMILARITY, TextVectors
+    from datadiet_cli.encode.vectors.texts import AT_ONCE, RUNS_AT_ONCE, encode_by, read_texts
 
-    n, encoding = len(items), context.reading.table.encoding
+    n, encoding, engine = len(items), context.reading.table.encoding, context.engine
+    if learn is None:
+        learn = np.sort(np.random.default_rng(context.seed).choice(n, min(n, LEARN), replace=False)).astype(np.int64)
+    texts: list[str] = []
+    for _, (some, _) in engine.map(read_texts, taken(items, learn[:LEARN]), encoding, chunk=AT_ONCE):
+        texts += some
+    learned = TextVectors.learn(texts, context.seed, dimensions)
+    grid = engine.zeros((n, learned.dimensions), np.int16)
     causes, plain = np.full(n, None, dtype=object), np.zeros(n, dtype=np.uint64)
-
-    def read(positions: Ints) -> Sequence[str]:
-        texts: list[str] = []
-        for part, (some, why) in context.engine.map(read_texts, taken(items, positions), encoding, chunk=AT_ONCE):
-            texts += some
-            causes[positions[part]] = why
-            plain[positions[part]] = plain_keys(some, np.zeros(len(some), dtype=bool))
-        return texts
-
     tell = context.progress("reading texts", n)
-    grid = on_grid(text_vectors(read, n, context.seed, tell, learn=learn, dimensions=dimensions))
-    plain[grid.any(axis=1)] = 0
+    for part, (made, why, keys) in engine.map(
+        encode_by, items, engine.share(learned), encoding, chunk=RUNS_AT_ONCE, progress=tell
+    ):
+        grid[part], causes[part], plain[part] = made, why, keys
     return Vectors(grid, causes, plain, SIMILARITY)
 
 
@@ -243,7 +247,7 @@ def _few(vectors: Vectors, fit: Bools, kind: str, name: str, context: Context) -
     if kind == "text" and grid.shape[1] <= FEW:
         values = (grid / np.float32(LENGTH)).astype(np.float32)
     else:
-        values = reduced(grid, fit, balanced=kind != "text")
+        values = reduced(grid, fit, balanced=kind != "text", crew=context.engine)
     made = name
     if not name.endswith(EXPORTED) and (kind, name) != ("text", "classical"):
         made = Choice(kind, name, context.device).make().namespace

@@ -8,7 +8,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.encode import cached
+from datadiet_cli.encode import cached, filestates
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.cached import remembered
 from datadiet_cli.encode.content import digest_files
@@ -60,7 +60,7 @@ def cache(tmp_path):
 @pytest.fixture
 def _settled(monkeypatch):
     """As if all files were made long ago."""
-    monkeypatch.setattr(cached, "_RACY_NS", -(1 << 62))
+    monkeypatch.setattr(filestates, "_RACY_NS", -(1 << 62))
 
 
 @pytest.fixture(autouse=True)
@@ -190,7 +190,7 @@ def test_a_changed_file_is_made_again(tmp_path, cache, how):
 def test_a_file_that_changes_meanwhile_is_not_remembered(tmp_path, cache, settled, monkeypatch):
     """The row belongs to the old bytes, or the new ones: nobody knows. Nor do its equals get it."""
     if settled:
-        monkeypatch.setattr(cached, "_RACY_NS", -(1 << 62))
+        monkeypatch.setattr(filestates, "_RACY_NS", -(1 << 62))
     paths = tree(tmp_path / "in", CONTENTS)
     _, digests = rows_of(paths, cache, "a.txt", b"changed", made=meddling, chunk=1)
     assert SEEN == ["a.txt", "b.txt", "d.txt", "e.txt", "c.txt"]
@@ -203,8 +203,8 @@ def test_a_file_that_changes_meanwhile_is_not_remembered(tmp_path, cache, settle
 def test_a_change_that_stat_cannot_show_is_seen(tmp_path, cache, monkeypatch):
     """Two changes within a tick of the file system's clock: a file so new is read again."""
     paths = tree(tmp_path / "in", CONTENTS)
-    real = cached._state
-    monkeypatch.setattr(cached, "_state", lambda path: (os.path.basename(path).encode().ljust(16), *real(path)[1:]))
+    real = filestates._state
+    monkeypatch.setattr(filestates, "_state", lambda path: (os.path.basename(path).encode().ljust(16), *real(path)[1:]))
     rows_of(paths, cache, "b.txt", b"owt", made=meddling)
     assert rows_of(paths, cache)[0].tolist() == [ROWS[0], row_of(b"owt"), *ROWS[2:]]
     assert SEEN == ["b.txt"]
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_read_goes_to_the_kernel(tmp_path, cache):
 
 
 def test_names_are_the_same_from_anywhere(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(cached, "_RACY_NS", -(1 << 62))
+    monkeypatch.setattr(filestates, "_RACY_NS", -(1 << 62))
     paths = tree(tmp_path / "in", {"a\udcff.txt": "one", "b.txt": "two"})
     rows_of(paths, cache)
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.vectors import ENCODERS, choose, classical_rows, images, load, pretrained_texts, texts
 from datadiet_cli.encode.vectors.classical_images import ClassicalImages
 from datadiet_cli.encode.vectors.classical_rows import row_vectors
-from datadiet_cli.encode.vectors.classical_texts import text_vectors
+from datadiet_cli.encode.vectors.classical_texts import TextVectors
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.encode.vectors.making import Choice, row_type, vectors_of
 from datadiet_cli.engine import Engine
@@ -184,14 +184,14 @@ def test_minilm_has_no_vector_for_what_it_cannot_read():
 def test_classical_texts():
     some = [f"letter number {i} to the {'mayor' if i % 2 else 'council'} about the {w}" for i, w in enumerate("abcdef")]
     corpus = [*some, "something else entirely: boil the water", "something else entirely boil the water!", ""]
-    made = text_vectors(lambda positions: [corpus[i] for i in positions], len(corpus), 0, lambda _: None)
-    again = text_vectors(lambda positions: [corpus[i] for i in positions], len(corpus), 0, lambda _: None)
-    np.testing.assert_array_equal(on_grid(made), on_grid(again))
+    made = TextVectors.learn(corpus, 0)(corpus)
+    again = TextVectors.learn(corpus, 0)
+    np.testing.assert_array_equal(on_grid(made), on_grid(np.concatenate([again(corpus[:4]), again(corpus[4:])])))
     assert cosine(made[6], made[7]) > 0.8 > 0.3 > cosine(made[6], made[0])
     assert not made[-1].any()
     for n in (1, 2, 3):
-        assert len(text_vectors(lambda positions: [corpus[i] for i in positions], n, 0, lambda _: None)) == n
-    assert not text_vectors(lambda positions: [""] * len(positions), 3, 0, lambda _: None).any()
+        assert len(TextVectors.learn(corpus[:n], 0)(corpus[:n])) == n
+    assert not TextVectors.learn([""] * 3, 0)([""] * 3).any()
 
 
 def test_texts_are_read_as_dedup_reads_them(tmp_path):

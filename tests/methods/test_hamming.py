@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.methods import hamming, hamming_plan
+from datadiet_cli.methods import hamming, hamming_join, hamming_plan
+from datadiet_cli.methods.crew import ALONE, Threads
 from datadiet_cli.methods.hamming import distances, pairs_between, pairs_within
 
 
@@ -45,8 +46,7 @@ def clustered(draw):
 
 
 def planned(hashes, radius):
-    n = len(hashes)
-    return hamming_plan.plan(hamming_plan.sample_differences(hamming._columns(hashes)), n * (n - 1) / 2, n, radius)
+    return hamming.planned(hamming.sets_within(hashes, radius))
 
 
 @pytest.fixture(params=["as planned", "always by chunks"])
@@ -85,19 +85,16 @@ class TestPairsWithin:
         assert found.dtype == np.int64
         assert found.tolist() == compared_one_by_one(hashes, radius).tolist()
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(hashes=clustered().filter(lambda h: len(h) > 1), radius=st.integers(0, 14), data=st.data())
     def test_any_chunks_equal_brute_force(self, hashes, radius, data):
         """The search by chunks is exact for every plan, not only for those that are cheap."""
         count = data.draw(st.integers(1 + radius // 3, radius + 1))
         least, more = divmod(radius + 1 - count, count)
-        columns = hamming._columns(hashes)
-        differ = hamming_plan.sample_differences(columns)
+        sets = hamming.sets_within(hashes, radius)
+        differ = hamming_plan.sample_differences(sets.one)
         plan, _ = hamming_plan._deal(differ, [least + (c < more) for c in range(count)])
-        with hamming.ThreadPoolExecutor(1) as threads:
-            parts = [p for turn in range(count) for p in hamming._search(columns, columns, radius, plan, turn, threads)]
-        expected = compared_one_by_one(hashes, radius)
-        assert np.sort(np.concatenate(parts)).tolist() == (expected[:, 0] * len(hashes) + expected[:, 1]).tolist()
+        assert hamming.search(sets, plan, ALONE).tolist() == compared_one_by_one(hashes, radius).tolist()
 
     @pytest.mark.parametrize("n", [0, 1])
     @pytest.mark.parametrize("words", [None, 1, 3])
@@ -148,14 +145,15 @@ class TestPairsWithin:
 
     def test_most_hashes_in_one_bucket_stay_within_blocks(self, monkeypatch):
         """Blocks end inside a bucket, and even inside the partners of one hash."""
-        monkeypatch.setattr(hamming, "_BLOCK", 64)
+        monkeypatch.setattr(hamming_join, "BLOCK", 64)
         rng = np.random.default_rng(5)
         hashes = rng.integers(0, 2**64, 400, dtype=np.uint64)
         hashes[:300] &= np.uint64(0xFFF)
-        columns = hamming._columns(hashes)
-        buckets = hamming._sort_into_buckets(columns, hamming_plan.Chunk(tuple(range(40, 56)), 1))
+        columns = hamming_join.columns_of(hashes)
+        buckets = hamming_join.sort_into_buckets(columns, tuple(range(40, 56)))
+        rule = hamming_join.rule_of(2, [], 0, 1, len(hashes), within=True)
         for mask in (0, 1 << 3):
-            blocks = list(hamming._candidates(buckets, buckets, mask))
+            blocks = list(hamming_join.candidates(hamming_join.Join(rule, buckets, None), mask, 0, len(hashes)))
             assert all(len(one) == len(other) <= 64 for one, other in blocks)
             found = {tuple(sorted(pair)) for one, other in blocks for pair in zip(one, other, strict=True)}
             assert sum(len(one) for one, _ in blocks) == len(found)
@@ -165,7 +163,7 @@ class TestPairsWithin:
 
     def test_workers_do_not_change_the_answer(self):
         hashes = near_copies(np.random.default_rng(6), 60_000, 6000, 5)
-        assert np.array_equal(pairs_within(hashes, 7), pairs_within(hashes, 7, workers=3))
+        assert np.array_equal(pairs_within(hashes, 7), pairs_within(hashes, 7, Threads(3)))
 
     @given(st.permutations(range(30)), st.integers(0, 40))
     def test_order_of_hashes_only_renames_them(self, order, radius):
@@ -209,7 +207,7 @@ class TestPairsBetween:
         one, other = hashes[:1000], hashes[800:]
         expected = self.compared(one, other, radius)
         assert len(expected) > 200
-        assert np.array_equal(pairs_between(one, other, radius, workers), expected)
+        assert np.array_equal(pairs_between(one, other, radius, Threads(workers)), expected)
 
     def test_nothing_to_compare(self, planning):
         none, some = np.empty(0, dtype=np.uint64), np.zeros(3, dtype=np.uint64)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.discriminant import discriminant, moments, spread
 from datadiet_cli.methods.folds import hashes, sample, standardised, stratified
 from datadiet_cli.methods.probabilities import out_of_fold
@@ -19,7 +20,7 @@ def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads():
     fit = np.arange(240) % 4 > 0
     first = out_of_fold(x, label, fit, 10)
     order = np.random.default_rng(0).permutation(240)
-    again = out_of_fold(x[order], label[order], fit[order], 10, workers=3)
+    again = out_of_fold(x[order], label[order], fit[order], 10, crew=Threads(3))
     assert (again.probability == first.probability[order]).all()
     assert (order[again.neighbours] == first.neighbours[order]).all()
     np.testing.assert_allclose(first.probability.sum(axis=1), 1, atol=1e-5)

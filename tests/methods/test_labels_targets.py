@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.residuals import find_odd_targets
 
 
@@ -55,7 +56,7 @@ def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads():
     fit = ~np.isnan(y) & (np.arange(300) % 5 > 0)
     first = find_odd_targets(x, y, fit)
     order = np.random.default_rng(0).permutation(300)
-    again = find_odd_targets(x[order], y[order], fit[order], workers=3)
+    again = find_odd_targets(x[order], y[order], fit[order], crew=Threads(3))
     np.testing.assert_allclose(again.score, first.score[order], atol=1e-12)
     assert (again.wrong == first.wrong[order]).all()
     assert (first.score[np.isnan(y)] == 1).all()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.methods import leaders
+from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.leaders import led_by, nearest_of
 from datadiet_cli.methods.neighbours import cosines
 
@@ -39,7 +40,9 @@ def test_leaders_are_those_of_the_greedy_rule(seed, n, spread, least, workers, b
     order = np.random.default_rng(seed).permutation(n).astype(np.int64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaders, "_BLOCK", block)
-        leader = led_by(grid, least, order, workers=workers)
+        patch.setattr(leaders, "_WIDE", 3)
+        patch.setattr(leaders, "_ACROSS", 2)
+        leader = led_by(grid, least, order, crew=Threads(workers))
     cosine, kept = all_cosines(grid), []
     for row, led in zip(order.tolist(), leader.tolist(), strict=True):
         near = [other for other in kept if cosine[row, other] >= least]
@@ -57,7 +60,9 @@ def test_the_nearest_is_that_of_all(seed, n, spread, least, workers, block):
     rows, others = order[: n // 3], order[n // 3 :]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaders, "_BLOCK", block)
-        found = nearest_of(grid, least, rows, others, workers=workers)
+        patch.setattr(leaders, "_WIDE", 3)
+        patch.setattr(leaders, "_ACROSS", 2)
+        found = nearest_of(grid, least, rows, others, crew=Threads(workers))
     cosine = all_cosines(grid)
     for row, nearest in zip(rows.tolist(), found.tolist(), strict=True):
         best = max(others.tolist(), key=lambda other: cosine[row, other], default=-1)

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.methods.minhash import CROWD, MISSED, ROOM, Bands, band_keys, likely_pairs, plan_bands, signatures
+from datadiet_cli.methods.minhash import MISSED, Bands, band_keys, plan_bands, signatures
+from datadiet_cli.methods.minhash_pairs import likely_pairs
+from datadiet_cli.methods.minhash_room import ROOM
+from datadiet_cli.methods.minhash_survey import CROWD
 from datadiet_cli.methods.shingles import jaccard, mixed
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from datadiet_cli.encode.vectors.grid import LENGTH, MOST_DIMENSIONS, on_grid
 from datadiet_cli.methods import neighbours
+from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.neighbours import TooManyPairsError, cosines, pairs_above
 
 
@@ -41,7 +42,7 @@ def test_it_finds_what_brute_force_finds(seed, n, d, spread, least, buckets, wor
     vectors = blobs(seed, n, d, spread)
     vectors[:: max(n // 5, 7)] = 0
     grid = on_grid(vectors)
-    found = pairs_above(grid, least, workers=workers, seed=seed, buckets_from=2 if buckets else 10**9)
+    found = pairs_above(grid, least, crew=Threads(workers), seed=seed, buckets_from=2 if buckets else 10**9)
     np.testing.assert_array_equal(found, brute_force(grid, least))
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits, make_blobs
 
+from datadiet_cli.methods.samples import cells as cells_
 from datadiet_cli.methods.samples import graph
 from datadiet_cli.methods.samples.graph import knn_graph, nearest_kept
 
@@ -14,8 +15,10 @@ from datadiet_cli.methods.samples.graph import knn_graph, nearest_kept
 @pytest.fixture
 def cells(monkeypatch):
     """Samples are parted into cells from 500 on, and compared with some 400."""
-    for name, value in {"EXACT": 500, "_LOOK": 400, "_CELL": 20, "_LARGEST": 60, "_PROBE": 100}.items():
+    for name, value in {"EXACT": 500, "_LOOK": 400, "_PROBE": 100, "_PIECE": 1 << 16}.items():
         monkeypatch.setattr(graph, name, value)
+    monkeypatch.setattr(cells_, "_CELL", 20)
+    monkeypatch.setattr(cells_, "_LARGEST", 60)
 
 
 def distances(x, group=None):
@@ -106,8 +109,8 @@ def test_equal_samples_by_the_thousand(cells, distinct):
     x = np.zeros((n, 3), dtype=np.float32)
     x[:, 0] = np.random.default_rng(0).integers(0, distinct, n)
     x[0] = 100
-    parts = graph._cells(x, 0)
-    assert parts.size.max() <= graph._LARGEST
+    parts = cells_.cells_of(x, 0)
+    assert parts.size.max() <= cells_._LARGEST
     np.testing.assert_array_equal(np.sort(parts.order), np.arange(n))
     found = knn_graph(x, 5)
     assert (found.distance[1:] == 0).all()

@@ -16,12 +16,14 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.tables import TableFormat
 from datadiet_cli.encode.rows import normalise_text
-from datadiet_cli.engine import Engine
-from datadiet_cli.errors import ConfigError, InputError
+from datadiet_cli.engine import Engine, Limits
+from datadiet_cli.errors import ConfigError, DatadietError, InputError
+from datadiet_cli.grouping import minhash as through_files
 from datadiet_cli.methods.duplicates import ALONE
 from datadiet_cli.outcome import NO_WITNESS, Action
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import run
+from datadiet_cli.steps.likeness import sketches
 from datadiet_cli.steps.likeness.pool import Pool
 from datadiet_cli.steps.likeness.texts import BEYOND, DEFAULT_SIMILARITY, by_minhash, by_normalised, by_simhash
 
@@ -259,19 +261,108 @@ def test_processes_decide_alike(tmp_path, method):
         assert told(data, decide(data, method, "processes", 2)) == told(data, decide(data, method))
 
 
+@ALL
+def test_a_cluster_decides_alike(tmp_path, method, monkeypatch):
+    """Sketches in memory, and in files as a cluster has them where there are many texts."""
+    rows = [text for seed in range(15) for text in (words(seed, 30), edited(words(seed, 30)), words(seed, 30).upper())]
+    dataset = table(tmp_path / "in.parquet", {"text": rows})
+    files = folder(tmp_path / "in", {f"{i}.txt": text for i, text in enumerate(rows)})
+    expected = [told(data, decide(data, method)) for data in (dataset, files)]
+    monkeypatch.setattr(through_files, "OF_A_FILE", 10)
+    with Engine("dask", 2, Limits(scheduler="inproc")) as engine:
+        for many in (1 << 18, 1):
+            monkeypatch.setattr(through_files, "_MANY", many)
+            for data, verdicts in zip((dataset, files), expected, strict=True):
+                assert told(data, run(data, Dedup(method=method), Context(engine))) == verdicts
+
+
+class Interrupted:
+    """Runs of minhash within a memory limit, that can be cut short, and what they sketch."""
+
+    def __init__(self, monkeypatch, shared):
+        self.patch, self.shared, self.sketched, self.left = monkeypatch, shared, 0, 10**9
+        self.sketch = sketches.sketch_texts
+        monkeypatch.setattr(through_files, "OF_A_FILE", 10)
+        monkeypatch.setattr(sketches, "sketch_texts", self.counted)
+
+    def counted(self, items, recipe):
+        self.left -= 1
+        if self.left < 0:
+            raise DatadietError("the Dask scheduler was lost")
+        self.sketched += len(items)
+        return self.sketch(items, recipe)
+
+    def __call__(self, dataset, pieces=10**9, **context):
+        self.left, self.sketched = pieces, 0
+        with Engine("serial", limits=Limits(memory=1000, shared_dir=str(self.shared))) as engine:
+            return told(dataset, run(dataset, Dedup(method="minhash"), Context(engine, **context)))
+
+
+@pytest.mark.parametrize("kind", ["files", "rows"])
+def test_a_run_that_was_cut_short_is_gone_on_with(tmp_path, monkeypatch, kind):
+    texts = [text for seed in range(12) for text in (words(seed, 20), edited(words(seed, 20)), words(seed + 50, 20))]
+    texts.append(b"\xff" if kind == "files" else None)
+
+    def opened():
+        if kind == "files":
+            return folder(tmp_path / "in", {f"{i:02d}.txt": text for i, text in enumerate(texts)})
+        return table(tmp_path / "in.parquet", {"text": texts})
+
+    dataset, shared = opened(), tmp_path / "shared"
+    expected = told(dataset, decide(dataset, "minhash"))
+    assert expected
+    shared.mkdir()
+    attempt = Interrupted(monkeypatch, shared)
+    for sketched in (20, 10):
+        with pytest.raises(DatadietError, match="lost"):
+            attempt(dataset, sketched // 10)
+        assert attempt.sketched == sketched
+    # The first of the three that were finished is damaged meanwhile.
+    (kept,) = shared.iterdir()
+    for written in sorted(kept.iterdir())[:1]:
+        written.write_bytes(b"?" + written.read_bytes()[1:])
+    assert attempt(dataset) == expected
+    assert attempt.sketched == 7 + 10
+    assert list(shared.iterdir()) == []
+    # Nothing is taken over from other texts, nor if all is to be done again.
+    with pytest.raises(DatadietError):
+        attempt(dataset, 2)
+    texts[0] = words(99, 25)
+    assert attempt(opened()) == told(opened(), decide(opened(), "minhash"))
+    assert attempt.sketched == 37 + 37
+    with pytest.raises(DatadietError):
+        attempt(opened(), 2)
+    attempt(opened(), rerun=True)
+    assert attempt.sketched == 37
+
+
+def test_a_text_out_of_reach_is_tried_again(tmp_path, monkeypatch):
+    """What an interrupted run could not open, the next one may."""
+    dataset = folder(tmp_path / "in", {f"{i:02d}.txt": words(i % 20, 20) for i in range(30)})
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (tmp_path / "in" / "03.txt").rename(tmp_path / "away")
+    attempt = Interrupted(monkeypatch, shared)
+    with pytest.raises(DatadietError):
+        attempt(dataset, 2)
+    (tmp_path / "away").rename(tmp_path / "in" / "03.txt")
+    assert attempt(dataset) == told(dataset, decide(dataset, "minhash"))
+    assert attempt.sketched == 10 + 10 + 30, "those beside it, those that were left, and all in memory to compare with"
+
+
 @NEAR
 def test_a_text_that_goes_away_while_it_is_compared(tmp_path, method, monkeypatch):
     from datadiet_cli.steps.likeness import texts
 
     root = tmp_path / "in"
     dataset = folder(root, {"a.txt": words(1), "b.txt": edited(words(1)), "c.txt": words(2)})
-    compare = texts._jaccards
+    compare = texts.jaccards
 
     def without(*arguments):
         (root / "b.txt").unlink()
         return compare(*arguments)
 
-    monkeypatch.setattr(texts, "_jaccards", without)
+    monkeypatch.setattr(texts, "jaccards", without)
     assert dropped(dataset, method) == []
 
 

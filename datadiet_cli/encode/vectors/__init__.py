@@ -27,7 +27,7 @@ ENCODERS: dict[str, dict[str, str]] = {
     },
     "text": {
         "minilm": f"{_HERE}.pretrained_texts:MiniLM",
-        "classical": f"{_HERE}.classical_texts:text_vectors",
+        "classical": f"{_HERE}.classical_texts:TextVectors",
     },
     "audio": {
         "classical": f"{_HERE}.classical_sounds:ClassicalSounds",
@@ -40,6 +40,9 @@ ENCODERS: dict[str, dict[str, str]] = {
 }
 """Kind of data -> encoder -> its class or function, loaded when it runs. The first of a kind is what `auto` means,
 whatever is installed: a decision must not depend on that."""
+
+NETWORKS = frozenset({"efficientnet-lite0", "minilm"})
+"""Encoders that compute on a GPU where there is one, as files do that hold one."""
 
 EXPORTED = ".pt2"
 """How the name of a file ends that holds an encoder."""

@@ -33,6 +33,7 @@ class Exported:
         device: ``auto``, ``cpu`` or ``cuda``.
         path: of the file.
         digest: what its bytes must have; empty to take any.
+        given: (m,) uint8, what `scan.checked` gave for the file; None to read it.
 
     Raises:
         InputError: the file may not be loaded, or was changed meanwhile.
@@ -41,8 +42,8 @@ class Exported:
 
     similarity = 0.97
 
-    def __init__(self, device: str, path: str, digest: str = "") -> None:
-        data = checked(path)
+    def __init__(self, device: str, path: str, digest: str = "", given: NDArray[np.uint8] | None = None) -> None:
+        data = checked(path) if given is None else given.tobytes()
         found = digest_of(data)
         if digest and found != digest:
             raise InputError(f"{path} was changed while it was used")

@@ -1,5 +1,6 @@
 """Vectors of files: each file is opened once, and none whose content is remembered."""
 
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.cached import Made, remembered
-from datadiet_cli.encode.vectors import EXPORTED, load
+from datadiet_cli.encode.vectors import EXPORTED, NETWORKS, load
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import MissingExtraError
 
 Kernel = Callable[..., Made]
+_HERE = secrets.token_hex(8)
+"""Names this process."""
 UNREACHABLE = "unreachable"
 """The one cause that the content has no part in."""
 
@@ -49,6 +52,8 @@ class Choice:
         device: ``auto``, ``cpu`` or ``cuda``.
         digest: of the file's bytes, for a .pt2 file.
         step: who wants it, for messages.
+        data: (m,) uint8, these bytes: another machine need not have the file. None to read it.
+        home: the process that this was made in.
     """
 
     kind: str
@@ -56,6 +61,13 @@ class Choice:
     device: str
     digest: str = ""
     step: str = field(default="dedup", compare=False)
+    data: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+    home: str = field(default=_HERE, compare=False, repr=False)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it computes on a GPU where there is one."""
+        return self.name in NETWORKS or self.name.endswith(EXPORTED)
 
     def make(self) -> Any:
         """The encoder; once in a process.
@@ -63,6 +75,10 @@ class Choice:
         Raises:
             MissingExtraError: it is not installed.
         """
+        if self.home != _HERE and self.on_device:
+            from datadiet_cli.nn.device import work_for_others
+
+            work_for_others()
         try:
             with _MAKING:
                 return _made(self)
@@ -78,7 +94,7 @@ def _made(choice: Choice) -> Any:
     if choice.name.endswith(EXPORTED):
         from datadiet_cli.encode.vectors.exported import Exported
 
-        return Exported(choice.device, choice.name, choice.digest)
+        return Exported(choice.device, choice.name, choice.digest, choice.data)
     return load(choice.kind, choice.name)(choice.device)
 
 
@@ -137,7 +153,7 @@ def vectors_of(
     n, encoder = len(paths), choice.make()
     kind = row_type(encoder.dimensions)
     vectors = Vectors(
-        np.zeros((n, encoder.dimensions), dtype=np.int16),
+        engine.zeros((n, encoder.dimensions), np.int16),
         np.full(n, None, dtype=object),
         np.zeros(n, dtype=np.uint64),
         encoder.similarity,
@@ -145,7 +161,17 @@ def vectors_of(
     names = np.array([None, *codes], dtype=object)
     where = f"vectors/{namespace}/{encoder.namespace}"
     for positions, rows in remembered(
-        paths, where, kind.itemsize, kernel, choice, *args, cache=cache, engine=engine, chunk=chunk, progress=progress
+        paths,
+        where,
+        kind.itemsize,
+        kernel,
+        choice,
+        *args,
+        cache=cache,
+        engine=engine,
+        chunk=chunk,
+        progress=progress,
+        on_device=choice.on_device,
     ):
         made = np.ascontiguousarray(rows).view(kind).ravel()
         vectors.grid[positions], vectors.plain[positions] = made["vector"], made["plain"]

@@ -1,6 +1,6 @@
 """Texts -> vectors: files through what is remembered of them, rows by their cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xxhash
@@ -13,6 +13,7 @@ from datadiet_cli.encode.vectors.making import Choice, as_rows
 
 CODES = CAUSES
 AT_ONCE = 64
+RUNS_AT_ONCE = 256
 
 
 def namespace(encoding: str | None) -> str:
@@ -63,3 +64,12 @@ def encode_rows_of_text(items: Documents, choice: Choice) -> tuple[NDArray[np.in
     grid = on_grid(choice.make()(texts))
     known = np.asarray(grid.any(axis=1), dtype=np.bool_)
     return grid, plain_keys(texts, known)
+
+
+def encode_by(
+    items: Documents, encoder: Callable[[Sequence[str]], NDArray[np.floating]], encoding: str | None
+) -> tuple[NDArray[np.int16], list[str | None], NDArray[np.uint64]]:
+    """Read texts and encode them by what has learned: vectors on the grid, causes, and plain keys."""
+    texts, causes = read_texts(items, encoding)
+    grid = on_grid(encoder(texts))
+    return grid, causes, plain_keys(texts, np.asarray(grid.any(axis=1), dtype=np.bool_))

@@ -6,10 +6,12 @@ protects against a score that fails (Ayed & Hayou, "Data pruning and neural scal
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.samples.base import Bools, Floats, Graph, Ints, Pool
 from datadiet_cli.methods.samples.composite import composite
 from datadiet_cli.methods.samples.coverage import COVERAGE
@@ -35,7 +37,7 @@ _RANDOM = 0x5EED
 """Apart from the seed of a rule, so that what is drawn beside it is not the same draw."""
 
 
-def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
+def choose(crowd: Crowd, plan: Plan, keep: int, seed: int, crew: Crew = ALONE) -> Selection:
     """Choose exactly `keep` samples.
 
     Args:
@@ -43,6 +45,7 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
         plan: how.
         keep: from 1 to n.
         seed: of what is drawn.
+        crew: compares samples; the answer does not depend on it.
 
     Raises:
         ValueError: a group would vanish, or the method lacks scores, features or labels, said in one sentence.
@@ -58,18 +61,18 @@ def choose(crowd: Crowd, plan: Plan, keep: int, seed: int) -> Selection:
     left = _cut(crowd, plan, keep, floor, seed, found)
     drawn = round(keep * plan.random_share)
     if plan.method == "composite":
-        _by_worth(crowd, plan, (keep, keep - drawn), left, seed, found)
+        _by_worth(crowd, plan, (keep, keep - drawn), _Left(left, seed, crew), found)
         _at_random(np.zeros(n, dtype=np.int64), left, np.array([drawn]), seed ^ _RANDOM, found)
         _repair(crowd, floor, left, found.score, seed, found)
         return found.selection()
-    score = score_of(crowd, plan, left, seed)
+    score = score_of(crowd, plan, left, seed, crew)
     if plan.quota == "none":
         group, quota = np.zeros(n, dtype=np.int64), np.array([keep])
     else:
         group, some = crowd.group, np.bincount(crowd.group[left], minlength=len(counts))
         quota = quotas(counts, keep, plan.quota, floor=plan.floor, recall=crowd.recall, there=some)
     scored = quota - apportion(quota, drawn)
-    _by_groups(_Work(crowd, plan, score, group, left, keep), scored, seed, found)
+    _by_groups(_Work(crowd, plan, score, group, left, keep, crew), scored, seed, found)
     _at_random(group, left, quota - scored, seed ^ _RANDOM, found)
     if plan.quota == "none" and len(counts) > 1:
         _repair(crowd, floor, left, score, seed, found)
@@ -114,6 +117,7 @@ class _Work:
     group: Ints
     left: Ints
     keep: int
+    crew: Crew
 
 
 def _groups(crowd: Crowd) -> int:
@@ -162,7 +166,7 @@ def _by_groups(work: _Work, quota: Ints, seed: int, found: _Found) -> None:
         if plan.method == "random":
             found.kept[rows[np.random.default_rng(own).permutation(len(rows))[:q]]] = True
         elif work.score is None:
-            picked = COVERAGE[plan.method](crowd.features[rows], q, own)
+            picked = COVERAGE[plan.method](crowd.features[rows], q, own, work.crew)
             found.why[rows] = COVERED
             found.kept[rows[picked.order]] = True
             found.score[rows[picked.order]] = 1 - np.arange(len(picked.order)) / max(len(picked.order), 1)
@@ -201,7 +205,7 @@ def _graph(work: _Work) -> Graph:
     x = work.crowd.features[work.left]
     length = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))[:, None]
     unit = np.divide(x, length, out=np.zeros_like(x), where=length > 0, casting="same_kind")
-    return knn_graph(unit, work.plan.neighbours, group=work.group[work.left])
+    return knn_graph(unit, work.plan.neighbours, group=work.group[work.left], crew=work.crew)
 
 
 def _within(graph: Graph, left: Ints, rows: Ints, place: Ints) -> Graph:
@@ -241,8 +245,17 @@ def _repair(crowd: Crowd, floor: Ints, left: Ints, score: Floats | None, seed: i
     found.threshold[before != found.kept] = np.nan
 
 
-def _by_worth(crowd: Crowd, plan: Plan, keep: tuple[int, int], left: Ints, seed: int, found: _Found) -> None:
+class _Left(NamedTuple):
+    """Samples that are left to choose from, the seed, and who compares them."""
+
+    rows: Ints
+    seed: int
+    crew: Crew
+
+
+def _by_worth(crowd: Crowd, plan: Plan, keep: tuple[int, int], task: _Left, found: _Found) -> None:
     """Choose by the sum of all terms at once; of so many that stay, so many by worth."""
+    left, seed, crew = task
     some = crowd.some(left)
     group, n = some.group, len(left)
     counts, there = (np.bincount(some, minlength=_groups(crowd)) for some in (crowd.group, group))
@@ -252,7 +265,7 @@ def _by_worth(crowd: Crowd, plan: Plan, keep: tuple[int, int], left: Ints, seed:
     weights = (redundancy, soundness, 0.0 if plan.quota == "none" else balance, information)
     quota = quotas(counts, keep[0], how, floor=plan.floor, recall=crowd.recall, there=there)
     wrong = np.zeros(n) if some.wrong is None else some.wrong
-    score = named_score(some, plan.information, plan.neighbours, seed)
+    score = named_score(some, plan.information, plan.neighbours, seed, crew)
     made = composite(
         some.x, keep[1], wrong=wrong, score=score, group=group, quota=quota, weights=weights, seed=seed
     )  # fmt: skip

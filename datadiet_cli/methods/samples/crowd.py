@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.samples.base import Bools, Floats, Ints, Small
 from datadiet_cli.methods.samples.coverage import COVERAGE
 from datadiet_cli.methods.samples.graph import knn_graph
@@ -116,7 +117,7 @@ class Selection(NamedTuple):
     terms: Floats | None = None
 
 
-def score_of(crowd: Crowd, plan: Plan, rows: Ints, seed: int) -> Floats | None:
+def score_of(crowd: Crowd, plan: Plan, rows: Ints, seed: int, crew: Crew = ALONE) -> Floats | None:
     """The score of a method for all of a crowd, NaN outside of some rows; None where a method has no score.
 
     Raises:
@@ -126,11 +127,11 @@ def score_of(crowd: Crowd, plan: Plan, rows: Ints, seed: int) -> Floats | None:
     if name in COVERAGE or name == "random":
         return None
     out = np.full(len(crowd), np.nan)
-    out[rows] = named_score(crowd.some(rows), name, plan.neighbours, seed)
+    out[rows] = named_score(crowd.some(rows), name, plan.neighbours, seed, crew)
     return out
 
 
-def named_score(crowd: Crowd, name: str, neighbours: int, seed: int) -> Floats:
+def named_score(crowd: Crowd, name: str, neighbours: int, seed: int, crew: Crew = ALONE) -> Floats:
     """A score by name, (n,) float64: one of a training, or one of features.
 
     Raises:
@@ -139,7 +140,7 @@ def named_score(crowd: Crowd, name: str, neighbours: int, seed: int) -> Floats:
     if name == "random":
         return np.zeros(len(crowd))
     if name in TYPICAL:
-        graph = knn_graph(crowd.features, neighbours) if name == "density" else None
+        graph = knn_graph(crowd.features, neighbours, crew=crew) if name == "density" else None
         return TYPICAL[name](crowd.features, crowd.label, seed, graph)
     if crowd.scores is None or name not in crowd.scores:
         there = ", ".join(crowd.scores or ()) or "none"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.samples.base import Floats, Ints, Picked, Small
 from datadiet_cli.methods.samples.graph import knn_graph
 
@@ -30,7 +31,7 @@ _ROWS = 256
 Whole = NDArray[np.int32]
 
 
-def facility_location(x: Small, m: int, seed: int) -> Picked:
+def facility_location(x: Small, m: int, seed: int, crew: Crew = ALONE) -> Picked:
     """Choose samples one after the other, each the one that makes the samples most alike to the chosen ones.
 
     The similarity of two samples is (1 + cos) / 2, from 0 to 1; a sample of zeros is at an angle of 60 degrees to all
@@ -44,6 +45,7 @@ def facility_location(x: Small, m: int, seed: int) -> Picked:
         x: (n, d) float32, finite.
         m: how many to choose, from 0 to n.
         seed: for the neighbours of many samples.
+        crew: finds these; the answer does not depend on it.
 
     Returns:
         The choice; gains never grow, and the sum of the first i is the value of the first i: the sum over all
@@ -57,7 +59,7 @@ def facility_location(x: Small, m: int, seed: int) -> Picked:
     if not 0 <= m <= len(x):
         raise ValueError(f"the number to choose must be from 0 to {len(x):,}, not {m:,}")
     unit = _unit(x)
-    likeness = _dense(unit) if len(x) <= DENSE else _sparse(unit, seed)
+    likeness = _dense(unit) if len(x) <= DENSE else _sparse(unit, seed, crew)
     return _greedy(likeness, len(x), m)
 
 
@@ -129,12 +131,12 @@ def _dense(unit: Small) -> _Likeness:
     return _Likeness(alike.sum(axis=1, dtype=np.int64), lambda one: (everyone, alike[one]))
 
 
-def _sparse(unit: Small, seed: int) -> _Likeness:
+def _sparse(unit: Small, seed: int, crew: Crew) -> _Likeness:
     from scipy.sparse import csr_array
 
     n = len(unit)
     k = min(NEIGHBOURS, n - 1)
-    neighbour, distance = knn_graph(unit, k, seed=seed)
+    neighbour, distance = knn_graph(unit, k, seed=seed, crew=crew)
     column = np.hstack([np.arange(n, dtype=np.int32)[:, None], neighbour.astype(np.int32)]).ravel()
     del neighbour
     value = np.hstack([np.full((n, 1), _ONE, dtype=np.int32), _whole(distance)]).ravel()

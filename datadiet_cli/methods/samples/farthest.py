@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.samples.base import Bools, Floats, Ints, Picked, Small
 
 _BLOCK = 1024
@@ -259,7 +260,7 @@ class _Farthest:
         pass
 
 
-def k_center(x: Small, m: int, seed: int = 0) -> Picked:
+def k_center(x: Small, m: int, seed: int = 0, crew: Crew = ALONE) -> Picked:
     """Choose always the sample farthest from those chosen.
 
     Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985; for
@@ -276,6 +277,7 @@ def k_center(x: Small, m: int, seed: int = 0) -> Picked:
             value should be off all others by much more than a thousand times.
         m: how many to choose, from 0 to n.
         seed: taken for the sake of the others; without effect.
+        crew: not asked: each choice rests on the one before.
 
     Returns:
         Of each, the distance to the nearest one chosen before it, which never rises; of the first that to the mean.

@@ -8,13 +8,14 @@ without their assumption that all have the same length.
 import numpy as np
 import threadpoolctl
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.samples.base import Floats, Picked, Small
 
 _ROWS = 1 << 14  # worked on at once in float64
 _TINY = np.float32(1e-36)
 
 
-def herding(x: Small, m: int, seed: int = 0) -> Picked:
+def herding(x: Small, m: int, seed: int = 0, crew: Crew = ALONE) -> Picked:
     """Choose one sample after the other, each time the one that brings the mean of the chosen nearest to that of all.
 
     With c_i a sample less the mean of all, and s the sum of those chosen, that is the one with the least |s + c_i|, so
@@ -25,6 +26,7 @@ def herding(x: Small, m: int, seed: int = 0) -> Picked:
         x: (n, d) float32, finite.
         m: how many to choose, from 0 to n.
         seed: not looked at, for nothing is drawn.
+        crew: not asked: each choice rests on the one before.
 
     Returns:
         m samples. Their gain is minus the distance of the two means after the choice, in the unit of x: 0 at most, and

@@ -74,6 +74,7 @@ class Rows:
         new = oversample(
             numbers, cells.categories, group, quota, method,
             neighbours=task.settings.neighbours, seed=task.context.seed, whole=cells.whole, label=label,
+            crew=task.context.engine,
         )  # fmt: skip
         parent, other = task.members[new.parent], task.members[new.other]
         additions = [Addition(row) for row in task.dataset.rows[parent].tolist()]

@@ -48,6 +48,7 @@ def removed(task: Task) -> Part:
         difficulty=_difficulty(task, looked) if settings.under == "hardness" and looked else None,
         seed=task.context.seed,
         label=_labels(task),
+        crew=task.context.engine,
     )
     found = _above_floor(task, found)
     parts = [_verdicts(task, found)]
@@ -90,7 +91,7 @@ def _difficulty(task: Task, looked: _Looked) -> Floats:
     if len(np.unique(label[fit])) < 2:
         raise ConfigError(f"{STEP}: under hardness needs samples of two classes; use under random or cluster")
     context, classes = task.context, len(task.dataset.classes)
-    predicted = out_of_fold(looked.matrix, label, fit, classes, seed=context.seed, workers=context.engine.workers)
+    predicted = out_of_fold(looked.matrix, label, fit, classes, seed=context.seed, crew=context.engine)
     own = predicted.probability[np.arange(len(label)), np.maximum(label, 0)].astype(np.float64)
     return np.where(fit, 1 - own, 0.0)
 

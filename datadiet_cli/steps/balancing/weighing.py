@@ -108,7 +108,7 @@ def _quality(task: Task) -> tuple[Floats, Verdicts]:
     label = dataset.labels[members].astype(np.int64)
     if features.matrix.shape[1] and len(np.unique(label[readable])) > 1:
         predicted = out_of_fold(
-            features.matrix, label, readable, len(dataset.classes), seed=context.seed, workers=context.engine.workers
+            features.matrix, label, readable, len(dataset.classes), seed=context.seed, crew=context.engine
         )
         own = predicted.probability[np.arange(len(label)), label].astype(np.float64)
         quality[members[readable]] = np.clip(own, 0, 1)[readable]

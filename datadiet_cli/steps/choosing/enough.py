@@ -122,7 +122,7 @@ def _parts(known: Known, plan: Plan, material: Material) -> _Parts:
         own = known_of(one, _need(known, plan))
         crowd, rows, notes = own.crowd, own.task.view.rows[own.rows], []
         seen = 0 if own.scored is None else own.scored.samples_seen
-    choices = Choices(crowd, np.searchsorted(both.rows, rows), task.path, {})
+    choices = Choices(crowd, np.searchsorted(both.rows, rows), task, {})
     return _Parts(choices, part.validation, part.test, seen, notes)
 
 

@@ -50,7 +50,7 @@ def judged(task: Task) -> Judged:
     if len(np.unique(label[fit])) < 2:
         return Judged(nothing, nothing, None, None, "fewer than two classes have samples that can be read")
     tell = context.progress("judging labels", 1)
-    found = out_of_fold(looks.matrix, label, fit, classes, seed=context.seed, workers=context.engine.workers)
+    found = out_of_fold(looks.matrix, label, fit, classes, seed=context.seed, crew=context.engine)
     tell(1)
     probability = found.probability
     own = probability[np.arange(len(task)), label].astype(np.float64)

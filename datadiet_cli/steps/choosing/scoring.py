@@ -14,7 +14,8 @@ from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.samples.dynamics import early_epoch
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
-from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Task
+from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Looks, Small, Task
+from datadiet_cli.steps.choosing.learning import Course, Told, features_by, learn
 from datadiet_cli.steps.choosing.plans import usual_rule
 from datadiet_cli.steps.choosing.scorefile import Scores
 from datadiet_cli.steps.choosing.told import (
@@ -27,25 +28,17 @@ from datadiet_cli.steps.choosing.told import (
     wants_full,
     window_of,
 )
-from datadiet_cli.steps.choosing.trials import dealt, side_by_side
-from datadiet_cli.steps.teaching.lessons import (
-    OFTEN,
-    Lesson,
-    Place,
-    key_of_lesson,
-    origin_of,
-    seed_of,
-    teach,
-)
+from datadiet_cli.steps.choosing.trials import dealt
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of
 from datadiet_cli.steps.teaching.material import Material, material_of, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
-from datadiet_cli.steps.teaching.recording import facts_of
+from datadiet_cli.steps.teaching.recording import RECORD, facts_of, put_files
+from datadiet_cli.steps.teaching.side_by_side import Tutor, side_by_side
 
 if TYPE_CHECKING:
     from torch import nn
 
     from datadiet_cli.nn.record import Record
-    from datadiet_cli.nn.training import Fitted
 
 TABLE_FOLDS = 5
 
@@ -99,16 +92,14 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     # Whoever tries several scores out needs them all.
     recipe = recipe if leave_out else replace(recipe, stop=stop_of(settings, rule, recipe.epochs))
     plan = _plan(task, material, spec, recipe, usable, leave_out)
-    record, fitted = _taught(plan, task)
+    record, told = _taught(plan, task)
     single = [by_one(held_of(record, number), settings, recipe.epochs) for number in range(len(plan.lessons))]
-    seen = sum(one.samples_seen for one in fitted)
-    if wants_full(settings):
-        lengths, more = _full_gradients(plan, task, fitted)
-        seen += more
-        for one, own in zip(single, lengths, strict=True):
-            one["grand"] = own
+    seen = sum(one.samples_seen for one in told)
+    for scores, own in zip(single, told, strict=True):
+        if own.lengths is not None:
+            scores["grand"] = own.lengths
     values = together(single)
-    looks = seen_by(fitted[0].model, material, task) if settings.space == "model" else None
+    looks = None if told[0].features is None else _looks(told[0].features, material)
     provenance = {**_provenance(task, plan), "samples_seen": seen, "how": record.facts.how}
     notes = material.notes
     ids = task.view.ids
@@ -165,74 +156,39 @@ def _plan(task: Task, material: Material, spec: Spec, recipe: Recipe, usable: In
             own = usable[fold[usable] == f]
             learned = usable if folds == 1 else usable[fold[usable] != f]
             seed = seed_of(task.context.seed, number * folds + f)
-            lessons.append(Lesson(spec, recipe, material, learned, none, seed, "", origin))
+            lessons.append(Lesson(spec, recipe, material.shown, learned, none, seed, "", origin))
             observed.append(own if folds > 1 and not leave_out else None)
     return _Plan(material, spec, recipe, lessons, observed, fold, folds, seeds)
 
 
-def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Fitted]]":
-    """Train side by side, each by one thread, and write down how samples were learned."""
+def _taught(plan: _Plan, task: Task) -> "tuple[Record, list[Told]]":
+    """Train side by side, and write down how samples were learned."""
     from datadiet_cli.nn.record import Record
-    from datadiet_cli.nn.recorder import Recorder
 
     settings, context = task.settings, task.context
     looked = any(part is not None for part in plan.observed)
-    facts = facts_of(plan.lessons, np.arange(len(task)), "epoch" if looked else "batch")
+    facts = facts_of(plan.material, plan.lessons, np.arange(len(task)), "epoch" if looked else "batch")
     keys = [key_of_lesson(lesson, context.device) for lesson in plan.lessons]
     place = task.kept.enter_context(Place(STEP, [*keys, facts.key], context))
-    record = Record.create(os.path.join(place.path, "record"), facts)
+    record = Record.create(os.path.join(place.path, RECORD), facts)
     tell = context.progress("training models to score samples", len(plan.lessons))
-    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
-
-    def run(numbers: Sequence[int]) -> "list[Fitted]":
-        return [
-            teach(
-                plan.lessons[number],
-                settings,
-                quiet,
-                STEP,
-                folder=place.room(str(number)),
-                recorder=Recorder(record, number),
-                observed=plan.observed[number],
-                whole=True,
-                every=OFTEN,
-            )
-            for number in numbers
-        ]
-
-    return record, side_by_side(run, len(plan.lessons), task, tell)
-
-
-def _full_gradients(plan: _Plan, task: Task, fitted: "Sequence[Fitted]") -> tuple[list[Floats], int]:
-    """GraNd by all layers, of the models as they were after the epoch that it looks at; and samples seen for it."""
-    from datadiet_cli.nn.device import computing, device_of
-    from datadiet_cli.nn.gradients import full_gradient_norms
-    from datadiet_cli.nn.training import frozen
-
-    material, context, settings = plan.material, task.context, task.settings
-    device, stop = device_of(context.device), settings.score_epoch or early_epoch(plan.recipe.epochs) + 1
-    tell = context.progress("gradients", len(plan.lessons))
-    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
-
-    def run(numbers: Sequence[int]) -> list[tuple[Floats, int]]:
-        found = []
-        for number in numbers:
-            lesson, one, seen = plan.lessons[number], fitted[number], 0
-            if one.epochs != stop:
-                lesson = replace(lesson, recipe=replace(plan.recipe, stop=stop))
-                one = teach(lesson, settings, quiet, STEP, folder=context.new_folder(), every=OFTEN)
-                seen = one.samples_seen
-            rows = plan.observed[number]
-            rows = lesson.rows if rows is None else rows
-            values = np.full(len(task), np.nan)
-            with computing(device, settings.threads), frozen(one.model, plan.recipe):
-                values[rows] = full_gradient_norms(one.model, material.samples(rows), device=device)
-            # A gradient costs about what learning from a sample does.
-            found.append((values, seen + len(rows)))
-        return found
-
-    made = side_by_side(run, len(plan.lessons), task, tell)
-    return [values for values, _ in made], sum(seen for _, seen in made)
+    tutor = Tutor.of(settings, context, STEP)
+    course = Course(
+        tutor,
+        plan.lessons,
+        plan.observed,
+        [place.room(str(number)) for number in range(len(plan.lessons))],
+        record.folder,
+        facts,
+        (settings.score_epoch or early_epoch(plan.recipe.epochs) + 1) if wants_full(settings) else None,
+        np.flatnonzero(plan.material.usable) if settings.space == "model" else None,
+    )
+    told = []
+    given = context.engine.share(course)
+    for number, one in enumerate(side_by_side(learn, len(plan.lessons), [given], tutor, context, tell)):
+        put_files(record, number, one.files)
+        told.append(one._replace(files={}))
+    return record, told
 
 
 def seen_by(model: "nn.Module", material: Material, task: Task) -> Looks:
@@ -241,16 +197,12 @@ def seen_by(model: "nn.Module", material: Material, task: Task) -> Looks:
     Raises:
         ConfigError: the model does not tell.
     """
-    from datadiet_cli.nn.device import device_of
-    from datadiet_cli.nn.predicting import features
+    return _looks(features_by(model, material, np.flatnonzero(material.usable), task.context.device), material)
 
-    rows = np.flatnonzero(material.usable)
-    try:
-        found = features(model, material.samples(rows), device=device_of(task.context.device))
-    except ValueError as error:
-        raise ConfigError(f"{STEP}: --space model: {error}") from error
-    matrix = np.zeros((len(task), found.shape[1]), dtype=np.float32)
-    matrix[rows] = found
+
+def _looks(found: Small, material: Material) -> Looks:
+    matrix = np.zeros((len(material.usable), found.shape[1]), dtype=np.float32)
+    matrix[material.usable] = found
     return Looks(matrix, material.usable, material.causes, "what a trained model sees")
 
 

@@ -33,7 +33,7 @@ def verdicts_of(task: Task, rows: Ints, crowd: Crowd, plan: Plan, chosen: Select
         return Verdicts.join([])
     witness, distance = np.full(len(rows), -1, dtype=np.int64), np.full(len(rows), np.nan)
     if crowd.x is not None and chosen.kept.any():
-        witness, distance = nearest_kept(crowd.x, chosen.kept)
+        witness, distance = nearest_kept(crowd.x, chosen.kept, crew=task.context.engine)
     ids = task.view.source.ids(task.view.rows[rows])
     percentile = _percentiles(np.where(chosen.why == WRONG, np.nan, chosen.score), crowd.group)
     counts = np.bincount(crowd.group, minlength=len(names))

@@ -176,7 +176,7 @@ class _Arena:
             crowd = known.crowd.some(learned)
             if single:
                 crowd = _as_told(crowd, single[f], rows[learned])
-            choices.append(Choices(crowd, rows[learned], task.path, {}))
+            choices.append(Choices(crowd, rows[learned], task, {}))
             judged.append(rows[out])
             keeps.append(number_in(keep, len(rows), crowd))
         seeds = seeds_of(task.context, FIRST_SEED, folds * _SEEDS)

@@ -1,29 +1,29 @@
 """Try choices out: train the reference model on each, side by side, and ask it about samples that it did not see."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
 
-from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.folds import stratified
 from datadiet_cli.methods.noninferiority import Unit, r2_scores
 from datadiet_cli.methods.samples.choose import choose
 from datadiet_cli.methods.samples.crowd import Crowd, Plan
+from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.choosing.base import STEP, Floats, Ints, Task
 from datadiet_cli.steps.choosing.plans import draws
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.division import sample_keys
-from datadiet_cli.steps.teaching.lessons import OFTEN, Lesson, Place, key_of_lesson, origin_of, seed_of, teach
-from datadiet_cli.steps.teaching.material import Material, spec_of
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of
+from datadiet_cli.steps.teaching.material import Material, Shown, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
-
-T = TypeVar("T")
+from datadiet_cli.steps.teaching.side_by_side import Tutor, side_by_side
 
 
 class Job(NamedTuple):
@@ -74,9 +74,15 @@ class Trials:
         self._task, self._material = task, material
         self._spec: Spec = spec_of(material, task.settings, material.goal.classes, STEP)
         self._origin = origin_of(task.settings)
+        self._tutor = Tutor.of(task.settings, task.context, STEP)
         self._done: dict[str, Floats] = {}
-        keys = [name, self._origin, str(task.context.seed), task.settings.model_dump_json(), material.digest]
+        keys = [name, self._origin, str(task.context.seed), task.settings.model_dump_json(), material.shown.digest]
         self._place = task.kept.enter_context(Place(STEP, keys, task.context))
+
+    @cached_property
+    def _sent(self) -> Shown:
+        """The samples, sent to workers once for all trainings."""
+        return self._task.context.engine.share(self._material.shown)
 
     @property
     def unit(self) -> Unit:
@@ -111,12 +117,9 @@ class Trials:
         # Choices may be the same, as those of all methods are where nearly everything stays.
         new = [i for i, key in enumerate(keys) if key not in self._done and keys.index(key) == i]
         tell = context.progress(said, len(new))
-        quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
-
-        def train(numbers: Sequence[int]) -> list[Said]:
-            return [self._trained(lessons[new[k]], jobs[new[k]].judged, keys[new[k]], quiet) for k in numbers]
-
-        made = side_by_side(train, len(new), self._task, tell)
+        asked_of = [_Asked(lessons[i].recipe, jobs[i], self._place.room(keys[i])) for i in new]
+        order = context.engine.share(_Order(self._tutor, self._spec, self._origin, asked_of))
+        made = side_by_side(_answered, len(new), [self._sent, order], self._tutor, context, tell)
         for i, one in zip(new, made, strict=True):
             self._done[keys[i]] = one.values
             self.samples_seen += one.samples_seen
@@ -142,18 +145,38 @@ class Trials:
             raise InputError(f"{STEP}: {task.path}: {len(job.rows)} samples to learn from; at least 2 are needed")
         recipe = recipe_of(task.settings, self._spec, len(job.rows), task.context.device, STEP)
         none = np.empty(0, dtype=np.int64)
-        return Lesson(self._spec, recipe, self._material, job.rows, none, job.seed, "", self._origin)
+        return Lesson(self._spec, recipe, self._material.shown, job.rows, none, job.seed, "", self._origin)
 
-    def _trained(self, lesson: Lesson, judged: Ints, key: str, context: Context) -> Said:
-        from datadiet_cli.nn.device import computing, device_of
 
-        settings = self._task.settings
-        with computing(device_of(context.device), settings.threads):
-            fitted = teach(lesson, settings, context, STEP, folder=self._place.room(key), every=OFTEN)
-            values = predicted(fitted.model, self._material, judged, context)
-        if self._material.goal.classes:
-            values = (values.argmax(axis=1) == self._material.goal.values[judged]).astype(np.float64)
-        return Said(values, fitted.samples_seen)
+class _Asked(NamedTuple):
+    """A training of a part of a material, which is sent by itself, and its folder for checkpoints."""
+
+    recipe: Recipe
+    job: Job
+    room: str
+
+
+class _Order(NamedTuple):
+    """What trainings of a material have in common, and what each has of its own."""
+
+    tutor: Tutor
+    spec: Spec
+    origin: str
+    asked: Sequence[_Asked]
+
+
+def _answered(numbers: Sequence[int], shown: Shown, order: _Order) -> list[Said]:
+    """Train, and ask, wherever this runs."""
+    tutor, none, done = order.tutor, np.empty(0, dtype=np.int64), []
+    for recipe, job, room in (order.asked[number] for number in numbers):
+        lesson = Lesson(order.spec, recipe, shown, job.rows, none, job.seed, "", order.origin)
+        with tutor.at_work():
+            fitted = tutor.teach(lesson, room)
+            values = predicted(fitted.model, shown, job.judged, tutor.context)
+        if shown.goal.classes:
+            values = (values.argmax(axis=1) == shown.goal.values[job.judged]).astype(np.float64)
+        done.append(Said(values, fitted.samples_seen))
+    return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,13 +186,13 @@ class Choices:
     Attributes:
         crowd: n samples.
         rows: (n,) int64 their positions in the material.
-        path: of INPUT, for messages.
+        task: the run.
         made: those that were made before.
     """
 
     crowd: Crowd
     rows: Ints
-    path: str
+    task: Task
     made: dict[tuple[Plan, int, int], Ints]
 
     def chosen(self, plan: Plan, keep: int, seed: int) -> Ints:
@@ -181,22 +204,12 @@ class Choices:
         key = (plan, keep, seed if draws(plan) else 0)
         if key not in self.made:
             try:
-                self.made[key] = np.sort(self.rows[choose(self.crowd, plan, keep, key[2]).kept])
+                self.made[key] = np.sort(
+                    self.rows[choose(self.crowd, plan, keep, key[2], self.task.context.engine).kept]
+                )
             except ValueError as error:
-                raise ConfigError(f"{STEP}: {self.path}: {error}") from error
+                raise ConfigError(f"{STEP}: {self.task.path}: {error}") from error
         return self.made[key]
-
-
-def side_by_side(
-    run: Callable[[Sequence[int]], list[T]], count: int, task: Task, tell: Callable[[int], None]
-) -> list[T]:
-    """Do so many things that take one training's threads each, in whatever order; the results in theirs."""
-    workers = max(task.context.engine.workers // task.settings.threads, 1)
-    results: list[T] = []
-    with Engine("threads" if workers > 1 else "serial", workers) as engine:
-        for _, made in engine.map(run, range(count), chunk=1, progress=tell):
-            results.extend(made)
-    return results
 
 
 def dealt(task: Task, usable: Ints, folds: int) -> Ints:

@@ -4,26 +4,23 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.evaluate import Evaluate
-from datadiet_cli.engine import Engine
 from datadiet_cli.methods.targets import apportion
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.comparing.arms import Arm
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.evaluating.trial import STEP, Side, Trial
-from datadiet_cli.steps.teaching.lessons import OFTEN, Lesson, Place, key_of_lesson, origin_of, seed_of, teach
-from datadiet_cli.steps.teaching.material import spec_of
+from datadiet_cli.steps.teaching.lessons import Lesson, Place, key_of_lesson, origin_of, seed_of
+from datadiet_cli.steps.teaching.material import Shown, spec_of
 from datadiet_cli.steps.teaching.recipes import recipe_of
 from datadiet_cli.steps.teaching.results import predicted
-
-if TYPE_CHECKING:
-    from datadiet_cli.nn.training import Fitted
+from datadiet_cli.steps.teaching.side_by_side import Tutor, side_by_side
 
 Ints = NDArray[np.int64]
 
@@ -51,11 +48,23 @@ class Plan:
 
 
 class Taught(NamedTuple):
-    """A training that is done: the model, what it says of the test samples, and the seconds that took by the clock."""
+    """What a training came to.
 
-    fitted: "Fitted"
+    Attributes:
+        said: of the test samples.
+        seconds: that the training took by the clock.
+        inference: seconds that asking took.
+        samples_seen: learned from, each as often as it was.
+        epochs: passes.
+        steps: of the optimiser.
+    """
+
     said: NDArray[np.float64]
     seconds: float
+    inference: float
+    samples_seen: int
+    epochs: int
+    steps: int
 
 
 def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -> tuple[list[Plan], list[str]]:
@@ -116,7 +125,7 @@ def trained(plans: Sequence[Plan], settings: Evaluate, context: Context, kept: E
     """Train all of a comparison, side by side, and ask each model about the test samples.
 
     Trainings that came to an end are remembered until all have, so that an interrupted comparison loses only those
-    under way.
+    under way; on workers elsewhere as far as `side_by_side` says.
 
     Args:
         plans: what is trained.
@@ -130,39 +139,24 @@ def trained(plans: Sequence[Plan], settings: Evaluate, context: Context, kept: E
     Raises:
         ConfigError, InputError, DatadietError: as `teach`.
     """
-    from datadiet_cli.nn.device import computing, device_of
-
-    device = device_of(context.device)
     lessons: list[Lesson] = []
     origin = origin_of(settings)
     for plan in plans:
         none = np.empty(0, dtype=np.int64)
         for i, rows in enumerate(plan.rows):
             seed = seed_of(context.seed, _FIRST_SEED + i)
-            lessons.append(Lesson(plan.spec, plan.recipe, plan.side.material, rows, none, seed, "", origin))
+            lessons.append(Lesson(plan.spec, plan.recipe, plan.side.material.shown, rows, none, seed, "", origin))
     tell = context.progress("training", len(lessons))
-    quiet = replace(context, progress=lambda _label, _total: lambda _done: None)
     place = kept.enter_context(Place(STEP, [key_of_lesson(lesson, context.device) for lesson in lessons], context))
     sides = [plan.side for plan in plans for _ in plan.rows]
-
-    def run(numbers: "Sequence[int]") -> list[Taught]:
-        done = []
-        for number in numbers:
-            lesson, side = lessons[number], sides[number]
-            # Around both, so that predictions are timed with as many threads whoever else trains meanwhile.
-            with computing(device, settings.threads):
-                fitted = teach(lesson, settings, quiet, STEP, folder=place.room(str(number)), every=OFTEN)
-                begun = time.perf_counter()
-                said = predicted(fitted.model, side.test, side.rows, quiet)
-            done.append(Taught(fitted, said, time.perf_counter() - begun))
-        return done
-
+    exams = [
+        _Exam(lesson, side.test.shown, side.rows, place.room(str(number)))
+        for number, (lesson, side) in enumerate(zip(lessons, sides, strict=True))
+    ]
     # One training takes one thread; several side by side take the cores, and none depends on another.
-    results: list[Taught] = []
-    workers = max(context.engine.workers // settings.threads, 1)
-    with Engine("threads" if workers > 1 else "serial", workers) as engine:
-        for _, made in engine.map(run, range(len(lessons)), chunk=1, progress=tell):
-            results.extend(made)
+    tutor = Tutor.of(settings, context, STEP)
+    given = context.engine.share((tutor, exams))
+    results = list(side_by_side(_examined, len(exams), [given], tutor, context, tell))
     arms, start = [], 0
     for plan in plans:
         mine = results[start : start + len(plan.rows)]
@@ -171,16 +165,40 @@ def trained(plans: Sequence[Plan], settings: Evaluate, context: Context, kept: E
     return arms
 
 
+class _Exam(NamedTuple):
+    """A training, the samples it is asked about afterwards, and its folder for checkpoints."""
+
+    lesson: Lesson
+    test: Shown
+    rows: Ints
+    room: str
+
+
+def _examined(numbers: Sequence[int], given: tuple[Tutor, Sequence[_Exam]]) -> list[Taught]:
+    """Train, and ask, wherever this runs."""
+    tutor, exams = given
+    done = []
+    for exam in (exams[number] for number in numbers):
+        # Around both, so that predictions are timed with as many threads whoever else trains meanwhile.
+        with tutor.at_work():
+            fitted = tutor.teach(exam.lesson, exam.room)
+            begun = time.perf_counter()
+            said = predicted(fitted.model, exam.test, exam.rows, tutor.context)
+            inference = time.perf_counter() - begun
+        done.append(Taught(said, fitted.seconds, inference, fitted.samples_seen, fitted.epochs, fitted.steps))
+    return done
+
+
 def _arm(plan: Plan, made: Sequence[Taught]) -> Arm:
     dataset = plan.side.material.dataset
     return Arm(
         name=plan.name,
         probability=np.stack([one.said for one in made]),
-        seconds=np.array([one.fitted.seconds for one in made]),
-        inference=np.array([one.seconds for one in made]),
-        samples_seen=np.array([one.fitted.samples_seen for one in made], dtype=np.int64),
+        seconds=np.array([one.seconds for one in made]),
+        inference=np.array([one.inference for one in made]),
+        samples_seen=np.array([one.samples_seen for one in made], dtype=np.int64),
         samples=len(plan.rows[0]),
         bytes=int(dataset.bytes[plan.rows[0]].sum()),
-        epochs=made[0].fitted.epochs,
-        steps=made[0].fitted.steps,
+        epochs=made[0].epochs,
+        steps=made[0].steps,
     )

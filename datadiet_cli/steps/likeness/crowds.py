@@ -4,9 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
+from datadiet_cli.methods.crew import Crew
 from datadiet_cli.methods.duplicates import ALONE, Ints
 from datadiet_cli.methods.leaders import led_by, nearest_of
-from datadiet_cli.methods.neighbours import Grid, pairs_above
+from datadiet_cli.methods.neighbours import pairs_above
+from datadiet_cli.methods.shortening import Grid
 from datadiet_cli.steps.likeness.pool import Pool
 
 
@@ -26,13 +28,13 @@ class Crowds:
         grid: (v, d) int16, all different.
         rank: (n,) int64, all different, the smallest is preferred.
         least: the smallest cosine.
-        workers: threads to use.
+        crew: compares vectors.
     """
 
     def __init__(
-        self, pool: Pool, settings: Dedup, node: Ints, grid: Grid, rank: Ints, least: float, workers: int
+        self, pool: Pool, settings: Dedup, node: Ints, grid: Grid, rank: Ints, least: float, crew: Crew
     ) -> None:
-        self.grid, self.least, self.workers = grid, least, workers
+        self.grid, self.least, self.crew = grid, least, crew
         self.order = np.argsort(rank)
         self.order = self.order[(node[self.order] >= 0) & (node[self.order] < len(grid))]
         self.node, self.foreign = node, pool.foreign
@@ -58,7 +60,7 @@ class Crowds:
         copies = np.zeros(len(self.grid), dtype=bool)
         for some, others in references:
             rows, among = self._nodes(some), self._nodes(others)
-            nearest = nearest_of(self.grid, self.least, rows, among, workers=self.workers)
+            nearest = nearest_of(self.grid, self.least, rows, among, crew=self.crew)
             found = np.stack([rows, nearest], axis=1)[nearest != ALONE]
             copies[found[:, 0]] = True
             pairs.append(found)
@@ -69,7 +71,7 @@ class Crowds:
             pairs, leaders = pairs + more, leaders + also
         if len(leaders) > 1:
             rows = np.unique(np.concatenate(leaders))
-            pairs.append(rows[pairs_above(self.grid[rows], self.least, workers=self.workers)])
+            pairs.append(rows[pairs_above(self.grid[rows], self.least, crew=self.crew)])
         joined = np.sort(np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs]), axis=1)
         joined = joined[joined[:, 0] != joined[:, 1]]
         nodes = max(len(self.grid), 1)
@@ -83,9 +85,9 @@ class Crowds:
         pairs, leaders = [], []
         for members in np.split(some, cut):
             rows = _once(self.node[members])
-            leader = led_by(self.grid, self.least, rows, workers=self.workers)
+            leader = led_by(self.grid, self.least, rows, crew=self.crew)
             goes = leader != ALONE
-            nearest = nearest_of(self.grid, self.least, rows[goes], rows[~goes], workers=self.workers)
+            nearest = nearest_of(self.grid, self.least, rows[goes], rows[~goes], crew=self.crew)
             pairs += [np.stack([rows[goes], to], axis=1) for to in (leader[goes], nearest)]
             leaders.append(rows[~goes])
         return pairs, leaders

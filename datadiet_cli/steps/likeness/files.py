@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.content import HEAD, digest_files, same_bytes
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
+from datadiet_cli.grouping.exact import numbered
+from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
 from datadiet_cli.steps.likeness.pool import Pool
@@ -32,7 +33,7 @@ def by_content(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     causes = np.full(len(pool), None, dtype=object)
     causes[size == 0] = "empty"
     # An empty file is no copy of another: each has a number of its own.
-    node = distinct(np.where(size > 0, size, -1 - np.arange(len(size))), shared_only=True)
+    node = numbered(np.where(size > 0, size, -1 - np.arange(len(size))), context.engine, shared_only=True)
     node = _divide_by_digest(node, paths, causes, context, HEAD)
     large = np.where(size > HEAD, node, ALONE)
     settled = np.where(size > HEAD, ALONE, node)
@@ -53,7 +54,7 @@ def _divide_by_digest(
 ) -> Ints:
     """Split nodes by the digest of the first `limit` bytes; what is alone then takes part no longer."""
     todo = np.flatnonzero(node != ALONE)
-    keys = np.zeros((len(todo), 3), dtype=np.uint64)
+    keys = context.engine.zeros((len(todo), 3), np.uint64)
     keys[:, 0] = node[todo]
     readable = np.ones(len(todo), dtype=bool)
     tell = context.progress("comparing files", len(todo))
@@ -63,7 +64,7 @@ def _divide_by_digest(
         readable[part] = could_read
     causes[todo[~readable]] = "unreachable"
     divided = np.full(len(node), ALONE, dtype=np.int64)
-    divided[todo[readable]] = distinct(keys[readable], shared_only=True)
+    divided[todo[readable]] = numbered(keys[readable], context.engine, shared_only=True)
     return divided
 
 

@@ -1,23 +1,26 @@
 """In which geometries one picture may be another: orientations, and for a thorough search crops, tilts and corners."""
 
-import tempfile
-from contextlib import ExitStack
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
-from datadiet_cli.methods.hamming import pairs_between, pairs_within
+from datadiet_cli.encode.spool import Spool
+from datadiet_cli.grouping.exact import numbered
+from datadiet_cli.grouping.hamming import pairs_between, pairs_within
+from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints
+from datadiet_cli.methods.pieces import one_thread
 from datadiet_cli.methods.turns import ALL, FLIPS, MATRICES, QUARTERS, TURNS
 from datadiet_cli.methods.views import MAPS, WHOLE, same_corner, view_hashes
+from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES
 from datadiet_cli.steps.likeness.looks import Looks
 
 TURN_COST = 4
 """Bits added to the distance of a picture in another orientation: seven more chances to be alike by accident."""
-BLOCK = 1024
+PICTURES_AT_ONCE = 64
 _ORIENTATIONS = {"none": (0,), "exif": (0,), "flips": FLIPS, "rotations": QUARTERS, "all": ALL}
 
 Hashes = NDArray[np.uint64]
@@ -45,17 +48,17 @@ class Geometries:
     Args:
         looks: the pictures.
         settings: with `method`, `invariance` and `level`.
-        stack: closes what is kept on disk.
+        context: runs the work.
     """
 
-    def __init__(self, looks: Looks, settings: Dedup, stack: ExitStack) -> None:
-        self._hashes = looks.hashes
+    def __init__(self, looks: Looks, settings: Dedup, context: Context) -> None:
+        self._hashes, self._engine = looks.hashes, context.engine
         seen = settings.method != "colorhash"
         self.turns = np.array(_ORIENTATIONS[settings.invariance] if seen else (0,), dtype=np.int64)
         self._cost = np.where(self.turns > 0, TURN_COST, 0)
         self._views = None
         if settings.level == "thorough" and settings.method == "phash" and len(looks):
-            self._views = _views(looks, stack)
+            self._views = _views(looks, context)
 
     def nearest(self, one: Ints, other: Ints) -> Nearest:
         """Compare pairs, the first of each in all geometries with the second as it is."""
@@ -93,22 +96,22 @@ class Geometries:
             maps[:, :, :2] = maps[:, :, :2] @ MATRICES[turn]
             place[nearer], elsewhere[nearer] = maps, True
 
-    def candidates(self, by_hash: NDArray[np.bool_], reach: int, workers: int) -> Candidates:
+    def candidates(self, by_hash: NDArray[np.bool_], reach: int) -> Candidates:
         """A node for each different hash, with edges to those within reach in some geometry."""
         node = np.full(len(by_hash), ALONE, dtype=np.int64)
-        node[by_hash] = distinct(self._hashes[by_hash, 0])
+        node[by_hash] = numbered(self._hashes[by_hash, 0], self._engine)
         who = np.flatnonzero(by_hash)
         if not len(who):
             return Candidates(node, NO_EDGES)
         values = np.empty(int(node.max()) + 1, dtype=np.uint64)
         values[node[who]] = self._hashes[who, 0]
         plain = np.arange(len(values), dtype=np.int64)
-        edges = [pairs_within(values, reach, workers)]
+        edges = [pairs_within(values, reach, self._engine)]
 
         def join(one: Hashes, other: Hashes, nodes: Ints, radius: int) -> None:
             one, one_node = _different(one, node[who])
-            found = pairs_between(one, other, radius, workers)
-            edges.append(_unique(np.stack([one_node[found[:, 0]], nodes[found[:, 1]]], axis=1)))
+            found = pairs_between(one, other, radius, self._engine)
+            edges.append(_unique(np.stack([one_node[found[:, 0]], nodes[found[:, 1]]], axis=1), len(values)))
 
         for turn, cost in zip(self.turns.tolist(), self._cost.tolist(), strict=True):
             if reach < cost:
@@ -122,18 +125,42 @@ class Geometries:
             for corner, same in enumerate(same_corner()[turn].tolist()):
                 others, nodes = _different(self._views[who, WHOLE + corner, 0], node[who])
                 join(self._views[who, WHOLE + same, turn], others, nodes, reach - cost)
-        return Candidates(node, _unique(np.concatenate(edges)))
+        return Candidates(node, _unique(np.concatenate(edges), len(values)))
 
 
-def _views(looks: Looks, stack: ExitStack) -> Hashes:
-    """(n, views, 8) hashes of views, on disk."""
+class _Small(Sequence[NDArray[np.uint8]]):
+    """Small pictures that are fetched from disk when their turn comes."""
+
+    def __init__(self, spool: Spool, n: int) -> None:
+        self._spool, self._n = spool, n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, part: int) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, part: slice) -> "Sequence[NDArray[np.uint8]]": ...
+    def __getitem__(self, part: int | slice) -> "NDArray[np.uint8] | Sequence[NDArray[np.uint8]]":
+        places = np.arange(self._n)[part]
+        pictures = self._spool.take(np.atleast_1d(places))
+        return pictures if isinstance(part, slice) else pictures[0]
+
+
+def _views(looks: Looks, context: Context) -> Hashes:
+    """(n, views, 8) hashes of views."""
     n = len(looks)
-    file = stack.enter_context(tempfile.TemporaryFile(prefix="datadiet-"))  # noqa: SIM115 - closed by the stack
-    views = np.memmap(file, dtype=np.uint64, mode="w+", shape=(n, len(MAPS), TURNS))
-    for start in range(0, n, BLOCK):
-        part = np.arange(start, min(start + BLOCK, n))
-        views[part] = view_hashes(looks.small.take(part))
+    views: Hashes = context.engine.zeros((n, len(MAPS), TURNS), np.uint64)
+    tell = context.progress("looking at parts of pictures", n)
+    for part, found in context.engine.map(hash_views, _Small(looks.small, n), chunk=PICTURES_AT_ONCE, progress=tell):
+        views[part] = found
     return views
+
+
+def hash_views(pictures: NDArray[np.uint8]) -> Hashes:
+    """(k, views, 8) hashes of views of small pictures."""
+    with one_thread():
+        return view_hashes(pictures)
 
 
 def _different(hashes: Hashes, nodes: Ints) -> tuple[Hashes, Ints]:
@@ -145,8 +172,8 @@ def _different(hashes: Hashes, nodes: Ints) -> tuple[Hashes, Ints]:
     return hashes[first], nodes[first]
 
 
-def _unique(edges: Ints) -> Ints:
-    """Edges between different nodes, once each."""
-    edges = np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1)
-    different: Ints = np.unique(edges, axis=0)
-    return different
+def _unique(edges: Ints, nodes: int) -> Ints:
+    """Edges between different nodes, once each, sorted."""
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    keys = np.unique(edges.min(axis=1) * nodes + edges.max(axis=1))
+    return np.stack(np.divmod(keys, max(nodes, 1)), axis=1)

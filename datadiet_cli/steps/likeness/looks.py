@@ -46,7 +46,7 @@ ROW = np.dtype(
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """What is known of n pictures: little enough in memory for millions of them.
+    """What is known of n pictures: little enough in memory for millions of them, or on disk.
 
     Attributes:
         causes: (n,) object, why a picture could not be read, or None.
@@ -77,17 +77,17 @@ class Looks:
 
 def look(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Looks:
     """Decode every picture once, or recall what was made of its bytes before."""
-    n = len(pool)
+    n, zeros = len(pool), context.engine.zeros
     looks = Looks(
         causes=np.full(n, None, dtype=object),
-        hashes=np.zeros((n, TURNS), dtype=np.uint64),
-        digests=np.zeros((n, 16), dtype=np.uint8),
-        guarded=np.zeros(n, dtype=bool),
-        sides=np.zeros((n, 2), dtype=np.int64),
-        tones=np.zeros(n, dtype=np.uint8),
-        lossy=np.zeros(n, dtype=bool),
-        sharpness=np.zeros(n),
-        contents=np.zeros((n, 2), dtype=np.uint64),
+        hashes=zeros((n, TURNS), np.uint64),
+        digests=zeros((n, 16), np.uint8),
+        guarded=zeros((n,), np.bool_),
+        sides=zeros((n, 2), np.int64),
+        tones=zeros((n,), np.uint8),
+        lossy=zeros((n,), np.bool_),
+        sharpness=zeros((n,), np.float64),
+        contents=zeros((n, 2), np.uint64),
         small=stack.enter_context(Spool((SMALL, SMALL))),
     )
     sketch, name = _sketch(settings, context.max_pixels), settings.method

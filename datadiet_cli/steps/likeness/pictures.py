@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
-from datadiet_cli.methods.duplicates import Candidates, Ints, distinct
+from datadiet_cli.grouping.exact import numbered
+from datadiet_cli.methods.duplicates import Candidates, Ints
 from datadiet_cli.methods.hashes import HASHES
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
@@ -29,12 +30,12 @@ def by_picture(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     better = _preference(pool, settings, looks)
     readable = looks.causes == None  # noqa: E711 - elementwise
     if settings.method not in HASHES:
-        nodes = _by_pixels(looks, readable, 0)
+        nodes = _by_pixels(looks, readable, 0, context)
         return Likeness(Candidates(nodes, NO_EDGES), _equal, 0.0, better, looks.causes)
     pairs = _Pairs(pool, looks, readable & ~looks.guarded, settings, context, stack)
-    found = pairs.candidates(context.engine.workers)
+    found = pairs.candidates()
     first = int(found.node.max(initial=-1)) + 1
-    nodes = np.where(looks.guarded, _by_pixels(looks, readable & looks.guarded, first), found.node)
+    nodes = np.where(looks.guarded, _by_pixels(looks, readable & looks.guarded, first, context), found.node)
     metrics = {"flat_or_animated": int((readable & looks.guarded).sum()), "hash_pairs": len(found.edges)}
     return Likeness(
         Candidates(nodes, found.edges),
@@ -67,14 +68,14 @@ class _Pairs:
     ) -> None:
         self._looks, self._by_hash, self._verify = looks, by_hash, settings.verify
         self.reach = min(settings.distance + MARGIN, 64)
-        self._geometries = Geometries(looks, settings, stack)
+        self._geometries = Geometries(looks, settings, context)
         self._known = np.empty(0, dtype=np.int64)
         self._overlay: Overlay
         self._details = Details(looks, pool.paths, settings, context, stack)
 
-    def candidates(self, workers: int) -> Candidates:
+    def candidates(self) -> Candidates:
         """Who may be a copy of whom, by hash."""
-        return self._geometries.candidates(self._by_hash, self.reach, workers)
+        return self._geometries.candidates(self._by_hash, self.reach)
 
     def measure(self, a: Ints, b: Ints) -> Measured:
         """Distance of hashes and agreement of details; pictures compared by pixels are equal where they meet."""
@@ -119,10 +120,10 @@ def _equal(a: Ints, b: Ints) -> Measured:
     return Measured.of(np.zeros(len(a)))
 
 
-def _by_pixels(looks: Looks, chosen: NDArray[np.bool_], first: int) -> Ints:
+def _by_pixels(looks: Looks, chosen: NDArray[np.bool_], first: int, context: Context) -> Ints:
     """Nodes of pictures that count by their pixels alone, numbered from `first` on."""
     nodes = np.full(len(looks), -1, dtype=np.int64)
-    nodes[chosen] = first + distinct(looks.digests[chosen])
+    nodes[chosen] = first + numbered(looks.digests[chosen], context.engine)
     return nodes
 
 

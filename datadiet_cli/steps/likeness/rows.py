@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.rows import encode_rows
 from datadiet_cli.errors import ConfigError
-from datadiet_cli.methods.duplicates import Candidates, Ints, distinct
+from datadiet_cli.grouping.exact import numbered
+from datadiet_cli.methods.duplicates import Candidates, Ints
 from datadiet_cli.methods.rows import close_pairs, relative_gap
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measure, Measured
@@ -21,10 +22,10 @@ def by_cells(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) ->
     better = row_preference(pool, columns, settings)
     causes = np.full(len(pool), None, dtype=object)
     if pool.others:
-        node, measure = _by_texts(pool, columns)
+        node, measure = _by_texts(pool, columns, context)
         return Likeness(Candidates(node, NO_EDGES), measure, 0.0, better, causes)
     file, rows = table_of(pool.dataset).file, pool.dataset.rows
-    node = distinct(file.keys(columns)[rows], shared_only=True)
+    node = numbered(file.keys(columns)[rows], context.engine, shared_only=True)
 
     def by_file(a: Ints, b: Ints) -> Measured:
         return Measured.of(np.where(file.same(rows[a], rows[b], columns), 0.0, np.nan))
@@ -32,10 +33,10 @@ def by_cells(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) ->
     return Likeness(Candidates(node, NO_EDGES), by_file, 0.0, better, causes)
 
 
-def _by_texts(pool: Pool, columns: list[str]) -> tuple[Ints, Measure]:
+def _by_texts(pool: Pool, columns: list[str], context: Context) -> tuple[Ints, Measure]:
     """Across several tables a cell is what its text says; keys of one file mean nothing in another."""
     frame = pool.cells(columns, "texts")
-    node = distinct(frame.hash_rows(seed=0).to_numpy(), shared_only=True)
+    node = numbered(frame.hash_rows(seed=0).to_numpy(), context.engine, shared_only=True)
 
     def measure(a: Ints, b: Ints) -> Measured:
         same = np.ones(len(a), dtype=bool)
@@ -51,7 +52,9 @@ def by_values(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -
     columns = columns_of(pool, settings)
     numbers, words = encode_rows(pool.cells(columns, "typed"))
     # Rows of equal values share a node, so that many copies of one row do not meet each other pair by pair.
-    node = distinct(np.column_stack([np.nan_to_num(numbers, nan=np.inf) + 0.0, words.astype(np.float64)]))
+    node = numbered(
+        np.column_stack([np.nan_to_num(numbers, nan=np.inf) + 0.0, words.astype(np.float64)]), context.engine
+    )
     first = np.unique(node, return_index=True)[1]
     edges = close_pairs(numbers[first], words[first], settings.tolerance)
 

@@ -1,14 +1,18 @@
 """What `dedup` remembers of each text to find those that share shingles with it, and the shingles themselves."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.encode.texts import Documents, code_points, read_documents
+from datadiet_cli.data.places import here
+from datadiet_cli.encode.texts import CAUSES, Documents, code_points, read_documents
+from datadiet_cli.errors import DatadietError
+from datadiet_cli.grouping.minhash import SketchFiles
 from datadiet_cli.methods.duplicates import Ints
 from datadiet_cli.methods.minhash import Bands, band_keys, signatures
+from datadiet_cli.methods.minhash_survey import Zeros
 from datadiet_cli.methods.shingles import Hashes, Unit, distinct_shingles, mixed, set_digests, shingle_hashes
 from datadiet_cli.methods.simhash import simhashes
 from datadiet_cli.steps.context import Context
@@ -61,16 +65,16 @@ class Sketches:
     simhash: NDArray[np.uint64]
 
     @classmethod
-    def blank(cls, n: int, bands: Bands | None) -> "Sketches":
+    def blank(cls, n: int, bands: Bands | None, zeros: Zeros = np.zeros) -> "Sketches":
         """Rows to fill."""
         return cls(
             causes=np.full(n, None, dtype=object),
-            lengths=np.zeros(n, dtype=np.int64),
-            sizes=np.zeros(n, dtype=np.int64),
-            digests=np.zeros((n, 2), dtype=np.uint64),
-            keys=np.zeros((n, bands.count if bands else 0), dtype=np.uint32),
-            traces=np.zeros((n, bands.hashes if bands else 0), dtype=np.uint8),
-            simhash=np.zeros(n, dtype=np.uint64),
+            lengths=zeros((n,), np.int64),
+            sizes=zeros((n,), np.int64),
+            digests=zeros((n, 2), np.uint64),
+            keys=zeros((n, bands.count if bands else 0), np.uint32),
+            traces=zeros((n, bands.hashes if bands else 0), np.uint8),
+            simhash=zeros((n,), np.uint64),
         )
 
     def put(self, part: slice, found: "Sketches") -> None:
@@ -79,13 +83,75 @@ class Sketches:
             own[part] = other
 
 
-def sketch(items: Documents, recipe: Recipe, context: Context) -> Sketches:
-    """Read every text once."""
-    sketches = Sketches.blank(len(items), recipe.bands)
+def sketch(items: Documents, recipe: Recipe, context: Context, files: SketchFiles | None = None) -> Sketches:
+    """Read every text once.
+
+    Args:
+        items: the texts.
+        recipe: what to make of them.
+        context: the run.
+        files: where keys and traces go; None for memory.
+
+    Returns:
+        What was asked for; without columns of keys and traces where these are in files.
+    """
+    engine = context.engine
+    sketches = Sketches.blank(len(items), recipe.bands if files is None else None, engine.zeros)
     tell = context.progress("reading texts", len(items))
-    for part, found in context.engine.map(sketch_texts, items, recipe, chunk=AT_ONCE, progress=tell):
-        sketches.put(part, found)
+    if files is None:
+        for part, found in engine.map(sketch_texts, items, recipe, chunk=AT_ONCE, progress=tell):
+            sketches.put(part, found)
+        return sketches
+    pieces = ((piece, items[files.rows(piece)]) for piece in range(files.pieces))
+    for piece, found in enumerate(engine.each(sketch_piece, (files, recipe), pieces)):
+        sketches.put(files.rows(piece), found)
+        tell(len(found.causes))
     return sketches
+
+
+def sketch_piece(how: tuple[SketchFiles, Recipe], part: tuple[int, Documents]) -> Sketches:
+    """Sketch the texts of a piece and write down their keys and traces, unless an earlier run did; give the rest."""
+    (files, recipe), (piece, items) = how, part
+    done = _written(files, piece)
+    if done is not None:
+        return done
+    found = Sketches.blank(len(items), recipe.bands)
+    for rows, local in brought_here(items):
+        found.put(rows, sketch_texts(local, recipe))
+    causes = [0 if cause is None else 1 + CAUSES.index(cause) for cause in found.causes]
+    columns = {name: getattr(found, name) for name in ("lengths", "sizes", "digests", "traces")}
+    files.write(piece, found.keys, {**columns, "causes": np.array(causes, dtype=np.uint8)})
+    return _told(found)
+
+
+def _told(found: Sketches) -> Sketches:
+    """Without keys and traces."""
+    return replace(found, keys=found.keys[:, :0], traces=found.traces[:, :0])
+
+
+def _written(files: SketchFiles, piece: int) -> Sketches | None:
+    """What an earlier run wrote of a piece; None if it did not, or that is damaged, or a file was out of reach."""
+    if not files.has(piece):
+        return None
+    try:
+        about = files.about(piece)
+        files.check(piece)
+    except DatadietError:
+        return None
+    words = np.array([None, *CAUSES], dtype=object)
+    causes = words[about.pop("causes")]
+    if (causes == "unreachable").any():
+        return None
+    blank = Sketches.blank(len(causes), None)
+    return _told(replace(blank, causes=causes, **about))
+
+
+def brought_here(items: Documents) -> Iterator[tuple[slice, Documents]]:
+    """The texts of a piece, a few at a time, in files of this machine."""
+    for start in range(0, len(items), AT_ONCE):
+        rows = slice(start, start + AT_ONCE)
+        with here(items[rows], sketch_texts) as local:
+            yield rows, local
 
 
 def sketch_texts(items: Documents, recipe: Recipe) -> Sketches:
@@ -108,12 +174,14 @@ def sketch_texts(items: Documents, recipe: Recipe) -> Sketches:
 
 def shingle_sets(items: Documents, recipe: Recipe) -> tuple[Hashes, Ints]:
     """The sets of shingles of some texts; that of one that cannot be read any more is empty."""
-    members: list[Hashes] = []
+    members: list[Hashes] = [np.empty(0, dtype=np.uint64)]
     sizes = np.zeros(len(items), dtype=np.int64)
-    for rows, documents in _batches(items, recipe.encoding, np.full(len(items), None, dtype=object)):
-        some, sizes[rows] = distinct_shingles(*recipe.hashes(documents))
-        members.append(some)
-    return np.concatenate(members) if members else np.empty(0, dtype=np.uint64), sizes
+    for part, local in brought_here(items):
+        own = sizes[part]
+        for rows, documents in _batches(local, recipe.encoding, np.full(len(own), None, dtype=object)):
+            some, own[rows] = distinct_shingles(*recipe.hashes(documents))
+            members.append(some)
+    return np.concatenate(members), sizes
 
 
 def _batches(

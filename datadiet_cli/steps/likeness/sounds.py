@@ -1,9 +1,7 @@
 """Copies among sounds: equal samples, or fingerprints that agree, confirmed on the waveforms."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,20 +171,17 @@ def _search(heard: Heard, first: Ints, reach: float, context: Context) -> tuple[
     pairs = pairs[~long | comparable(seconds, LONG_SHARE, pairs[:, 0], pairs[:, 1])]
     distance, shift = np.empty(len(pairs)), np.empty(len(pairs), dtype=np.int64)
     tell = context.progress("comparing fingerprints", len(pairs))
-    with ThreadPoolExecutor(context.engine.workers) as threads:
-        blocks = [pairs[begin : begin + _MEASURED_AT_ONCE] for begin in range(0, len(pairs), _MEASURED_AT_ONCE)]
-        begin = 0
-        for rates, shifts in threads.map(partial(_compare, words, own), blocks):
-            part = slice(begin, begin + len(rates))
-            distance[part], shift[part] = rates, shifts
-            begin = part.stop
-            tell(len(rates))
+    parts = [slice(begin, begin + _MEASURED_AT_ONCE) for begin in range(0, len(pairs), _MEASURED_AT_ONCE)]
+    found = context.engine.each(_compare, (words, own), (pairs[part] for part in parts))
+    for part, (rates, shifts) in zip(parts, found, strict=True):
+        distance[part], shift[part] = rates, shifts
+        tell(len(rates))
     near = distance <= reach
     return nodes[pairs[near]].reshape(-1, 2), distance[near], shift[near]
 
 
-def _compare(words: Words, starts: Ints, pairs: Ints) -> tuple[NDArray[np.float64], Ints]:
-    a, b = pairs[:, 0], pairs[:, 1]
+def _compare(data: tuple[Words, Ints], pairs: Ints) -> tuple[NDArray[np.float64], Ints]:
+    (words, starts), a, b = data, pairs[:, 0], pairs[:, 1]
     return bit_error_rates(words, starts, a, b, longest_shifts(starts, SHARE, a, b))
 
 

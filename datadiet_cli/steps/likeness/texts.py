@@ -1,25 +1,31 @@
 """Copies among texts, in files or in the cells of rows: equal when normalised, or alike in their shingles."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import cast
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from datadiet_cli.config.dedup import Dedup
 from datadiet_cli.encode.texts import Documents, digest_texts, meanings, normalised_texts, taken
 from datadiet_cli.errors import ConfigError, InputError
-from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
-from datadiet_cli.methods.hamming import distances, pairs_within
-from datadiet_cli.methods.minhash import Bands, likely_pairs, plan_bands
-from datadiet_cli.methods.shingles import Hashes, Unit, jaccard
+from datadiet_cli.grouping.exact import numbered
+from datadiet_cli.grouping.hamming import pairs_within
+from datadiet_cli.grouping.minhash import SketchFiles, goes_through_files
+from datadiet_cli.grouping.minhash import likely_pairs as pairs_through_files
+from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints
+from datadiet_cli.methods.hamming import distances
+from datadiet_cli.methods.minhash import Bands, plan_bands
+from datadiet_cli.methods.minhash_pairs import likely_pairs
+from datadiet_cli.methods.shingles import Hashes, Unit
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
 from datadiet_cli.steps.likeness.files import file_preference, in_words, name_lengths, refuse_columns
 from datadiet_cli.steps.likeness.pool import Pool
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
-from datadiet_cli.steps.likeness.sketches import AT_ONCE, Recipe, Sketches, shingle_sets, sketch
+from datadiet_cli.steps.likeness.shared_shingles import SharedShingles, jaccards
+from datadiet_cli.steps.likeness.sketches import AT_ONCE, Recipe, Sketches, brought_here, sketch
 
 DEFAULT_SIMILARITY = 0.8
 """Least Jaccard similarity of near-duplicates under minhash."""
@@ -29,8 +35,6 @@ DEFAULT_SIZES: dict[Unit, int] = {"characters": 5, "words": 3}
 BEYOND = 0.1
 """Pairs this far below the least similarity are kept for the report to show."""
 
-_SHINGLES = 1 << 20
-"""Shingles of texts that are compared at a time: each takes some fifty bytes meanwhile."""
 _LOOKS = 1 << 20
 _MOST_PAIRS, _PAIRS_EACH = 1_000_000, 50
 """SimHash pairs that are compared at most, and so many more for each text."""
@@ -40,28 +44,21 @@ _FOREIGN = -1
 def by_normalised(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Equal text after NFKC, case folding and white space: by digest, then by the text itself."""
     items, columns = _documents(pool, settings)
-    encoding = context.reading.table.encoding
-    digests = np.zeros((len(pool), 2), dtype=np.uint64)
-    lengths = np.zeros(len(pool), dtype=np.int64)
+    encoding, engine = context.reading.table.encoding, context.engine
+    digests = engine.zeros((len(pool), 2), np.uint64)
+    lengths = engine.zeros((len(pool),), np.int64)
     causes = np.full(len(pool), None, dtype=object)
     tell = context.progress("reading texts", len(pool))
-    for part, found in context.engine.map(digest_texts, items, encoding, chunk=AT_ONCE, progress=tell):
+    for part, found in engine.map(digest_texts, items, encoding, chunk=AT_ONCE, progress=tell):
         digests[part], lengths[part], causes[part] = found
     part_taken = _taking_part(pool, causes, lengths)
     node = np.full(len(pool), ALONE, dtype=np.int64)
-    node[part_taken] = distinct(digests[part_taken], shared_only=True)
+    node[part_taken] = numbered(digests[part_taken], engine, shared_only=True)
 
     def confirm(a: Ints, b: Ints) -> NDArray[np.bool_]:
-        same = np.zeros(len(a), dtype=bool)
-        for start in range(0, len(a), AT_ONCE):
-            pairs = slice(start, start + AT_ONCE)
-            chosen, back = np.unique(np.concatenate([a[pairs], b[pairs]]), return_inverse=True)
-            read = context.engine.map(normalised_texts, taken(items, chosen), encoding, chunk=AT_ONCE)
-            texts = [text for _, some in read for text in some]
-            half = len(back) // 2
-            one, other = back[:half].tolist(), back[half:].tolist()
-            same[pairs] = [texts[i] is not None and texts[i] == texts[j] for i, j in zip(one, other, strict=True)]
-        return same
+        parts = (slice(start, start + AT_ONCE) for start in range(0, len(a), AT_ONCE))
+        pieces = (_pairs_of_texts(items, a[part], b[part]) for part in parts)
+        return np.concatenate([np.empty(0, dtype=bool), *engine.each(are_equal, encoding, pieces)])
 
     def measure(a: Ints, b: Ints) -> Measured:
         return Measured.of(np.where((node[a] == node[b]) & (node[a] != ALONE), 0.0, np.nan))
@@ -78,18 +75,36 @@ def by_normalised(pool: Pool, settings: Dedup, context: Context, stack: ExitStac
     )
 
 
+def _pairs_of_texts(items: Documents, a: Ints, b: Ints) -> tuple[Documents, Ints]:
+    """The texts of some pairs, and the pairs as places among them, (2, k)."""
+    chosen, back = np.unique(np.stack([a, b]), return_inverse=True)
+    return taken(items, chosen), back.reshape(2, -1)
+
+
+def are_equal(encoding: str | None, piece: tuple[Documents, Ints]) -> NDArray[np.bool_]:
+    """Whether both texts of each pair are the same, normalised; one that cannot be read any more is like no other."""
+    items, (a, b) = piece
+    texts = [text for _, local in brought_here(items) for text in normalised_texts(local, encoding)]
+    same = (texts[i] is not None and texts[i] == texts[j] for i, j in zip(a.tolist(), b.tolist(), strict=True))
+    return np.fromiter(same, dtype=bool, count=len(a))
+
+
 def by_minhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Texts that share most of their shingles: candidates by MinHash, each counted exactly."""
     similarity = settings.similarity if settings.similarity is not None else DEFAULT_SIMILARITY
     bands = plan_bands(similarity)
     recipe = _recipe(settings, context, bands)
     items, columns = _documents(pool, settings)
-    sketches = sketch(items, recipe, context)
+    files = _sketch_files(pool, items, recipe, context, stack)
+    sketches = sketch(items, recipe, context, files)
     better = _preference(pool, settings, columns, sketches.lengths)
-    nodes = _Nodes(pool, sketches, sketches.digests, better)
-    of = nodes.first
-    edges, unpaired = likely_pairs(sketches.keys[of], sketches.traces[of], bands, nodes.rank, nodes.group)
-    shared = _Shared(nodes.node, edges, _jaccards(items, edges, nodes, recipe, context))
+    nodes = _Nodes(pool, sketches, sketches.digests, better, context)
+    among = (bands, nodes.first, nodes.rank, nodes.group)
+    if files is None:
+        edges, unpaired = _pairs_in_memory(sketches, *among, context)
+    else:
+        edges, unpaired = pairs_through_files(files, *among, context.engine)
+    shared = SharedShingles(nodes.node, edges, jaccards(items, edges, nodes.first, nodes.sizes, recipe, context))
     shared = shared.above(similarity - BEYOND)
     metrics = {
         "missed_probability": float(f"{bands.missed:.1e}"),
@@ -111,19 +126,55 @@ def by_minhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     )
 
 
+def _sketch_files(
+    pool: Pool, items: Documents, recipe: Recipe, context: Context, stack: ExitStack
+) -> SketchFiles | None:
+    """Where sketches go that memory has no room for: files that a run which is cut short leaves for the next one."""
+    assert recipe.bands is not None  # noqa: S101 - by_minhash plans them
+    if not goes_through_files(context.engine, len(items), recipe.bands):
+        return None
+    key = f"sketches of texts/1 {recipe} {_digest(pool, items)}"
+    exchange = stack.enter_context(context.engine.kept_exchange(key, recipe.bands.count, fresh=context.rerun))
+    return SketchFiles(exchange, len(items))
+
+
+def _digest(pool: Pool, items: Documents) -> str:
+    """Of the texts, as far as they can be told without reading files: of these, names, sizes and times."""
+    hasher = xxhash.xxh3_128()
+    if isinstance(items, list):
+        for part in pool.parts:
+            hasher.update(part.source.signature().encode())
+        for path in items:
+            hasher.update(path.encode("utf-8", "surrogatepass") + b"\0\n")
+        return hasher.hexdigest()
+    import polars as pl
+
+    hasher.update(pl.__version__.encode())  # others may hash otherwise
+    hasher.update(cast(pl.DataFrame, items).hash_rows(0).to_numpy().tobytes())
+    return hasher.hexdigest()
+
+
+def _pairs_in_memory(
+    sketches: Sketches, bands: Bands, of: Ints, rank: Ints, group: Ints, context: Context
+) -> tuple[NDArray[np.int64], int]:
+    return likely_pairs(sketches.keys[of], sketches.traces[of], bands, rank, group, context.engine)
+
+
 def by_simhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Likeness:
     """Texts whose SimHashes differ in a few bits, confirmed on their shingles."""
     recipe = _recipe(settings, context, None)
     items, columns = _documents(pool, settings)
     sketches = sketch(items, recipe, context)
     better = _preference(pool, settings, columns, sketches.lengths)
-    nodes = _Nodes(pool, sketches, np.column_stack([sketches.digests, sketches.simhash]), better)
+    nodes = _Nodes(pool, sketches, np.column_stack([sketches.digests, sketches.simhash]), better, context)
     hashes = sketches.simhash
     reach = min(settings.distance + 1, 64)
     values = hashes[nodes.first]
     edges = _within(values, reach, context) if len(values) else NO_EDGES
-    verified = _jaccards(items, edges, nodes, recipe, context) if settings.verify else np.full(len(edges), np.nan)
-    shared = _Shared(nodes.node, edges, verified)
+    verified = np.full(len(edges), np.nan)
+    if settings.verify:
+        verified = jaccards(items, edges, nodes.first, nodes.sizes, recipe, context)
+    shared = SharedShingles(nodes.node, edges, verified)
 
     def measure(a: Ints, b: Ints) -> Measured:
         distance = distances(hashes[a], hashes[b]).astype(np.float64)
@@ -160,7 +211,7 @@ def _within(values: Hashes, reach: int, context: Context) -> NDArray[np.int64]:
             f"dedup: about {expected:,.0f} pairs of texts differ in {reach} bits or less of their SimHash, too many to "
             "compare: most of these texts share most of their words; choose method minhash, or a smaller max_distance"
         )
-    return pairs_within(values, reach, context.engine.workers)
+    return pairs_within(values, reach, context.engine)
 
 
 def _documents(pool: Pool, settings: Dedup) -> tuple[Documents, list[str]]:
@@ -222,12 +273,18 @@ class _Nodes:
     """
 
     def __init__(
-        self, pool: Pool, sketches: Sketches, keys: NDArray[np.uint64], better: list[NDArray[np.generic]]
+        self,
+        pool: Pool,
+        sketches: Sketches,
+        keys: NDArray[np.uint64],
+        better: list[NDArray[np.generic]],
+        context: Context,
     ) -> None:
         n = len(pool)
         part = _taking_part(pool, sketches.causes, sketches.lengths)
         self.node = np.full(n, ALONE, dtype=np.int64)
-        self.node[part] = distinct(np.column_stack([keys, sketches.sizes.astype(np.uint64)])[part])
+        keys = np.column_stack([keys[part], sketches.sizes[part].astype(np.uint64)])
+        self.node[part] = numbered(keys, context.engine)
         order = np.lexsort((np.arange(n), *reversed(better)))
         order = order[part[order]]
         places = np.unique(self.node[order], return_index=True)[1]
@@ -236,61 +293,3 @@ class _Nodes:
         group = np.full(n, _FOREIGN, dtype=np.int64)
         group[: len(own)] = (own.labels.astype(np.int64) + 1) * 2 + own.training
         self.group, self.sizes = group[self.first], sketches.sizes[self.first]
-
-
-class _Shared:
-    """What pairs of nodes share, looked up by pairs of samples."""
-
-    def __init__(self, node: Ints, edges: NDArray[np.int64], value: NDArray[np.float64]) -> None:
-        self.node, self.edges, self.value = node, edges, value
-        self.width = int(node.max(initial=ALONE)) + 1
-        self.keys = edges[:, 0] * self.width + edges[:, 1]
-
-    def above(self, least: float) -> "_Shared":
-        """Without the pairs that share less."""
-        kept = self.value >= least
-        return _Shared(self.node, self.edges[kept], self.value[kept])
-
-    def of(self, a: Ints, b: Ints) -> NDArray[np.float64]:
-        """(k,) float64: 1 within a node, NaN for nodes without an edge."""
-        one, other = self.node[a], self.node[b]
-        result = np.where((one == other) & (one != ALONE), 1.0, np.nan)
-        if len(self.keys):
-            wanted = np.minimum(one, other) * self.width + np.maximum(one, other)
-            place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-            there = (self.keys[place] == wanted) & (one != other)
-            result[there] = self.value[place[there]]
-        return result
-
-
-def _jaccards(
-    items: Documents, edges: NDArray[np.int64], nodes: _Nodes, recipe: Recipe, context: Context
-) -> NDArray[np.float64]:
-    """Count what each pair of nodes shares; the texts are read again, for their shingles take more room than they."""
-    found = np.zeros(len(edges))
-    tell = context.progress("comparing texts", len(edges))
-    for part in _blocks(edges, nodes.sizes):
-        chosen, back = np.unique(edges[part], return_inverse=True)
-        back = back.reshape(-1, 2)
-        read = context.engine.map(shingle_sets, taken(items, nodes.first[chosen]), recipe, chunk=AT_ONCE // 4)
-        members, sizes = (np.concatenate(column) for column in zip(*(sets for _, sets in read), strict=True))
-        found[part] = jaccard(members, sizes, back[:, 0], back[:, 1])
-        tell(len(part))
-    return found
-
-
-def _blocks(edges: NDArray[np.int64], sizes: Ints) -> Iterator[Ints]:
-    """Cut the edges into blocks of few shingles, those of texts that hang together near each other."""
-    if not len(edges):
-        return
-    # The least neighbour of the least neighbour stands for the group; it need not be exact.
-    near = np.arange(len(sizes))
-    for _ in range(2):
-        np.minimum.at(near, edges.ravel(), near[edges[:, ::-1]].ravel())
-    order = np.lexsort((edges[:, 1], edges[:, 0], near[edges[:, 0]]))
-    ordered = edges[order]
-    # A text is read once for all its pairs in a block; so count the first of its edges only.
-    new = np.append(True, ordered[1:, 0] != ordered[:-1, 0])
-    load = np.cumsum(np.where(new, sizes[ordered[:, 0]], 0) + sizes[ordered[:, 1]])
-    cut = np.flatnonzero(np.diff(load // _SHINGLES, prepend=0))
-    yield from (part for part in np.split(order, cut) if len(part))

@@ -12,9 +12,11 @@ from datadiet_cli.encode.texts import meanings
 from datadiet_cli.encode.vectors import choose
 from datadiet_cli.encode.vectors.making import Vectors
 from datadiet_cli.errors import ConfigError
+from datadiet_cli.grouping.exact import numbered
 from datadiet_cli.methods.clusters import TooLargeClusterError, completely_linked, connected
 from datadiet_cli.methods.duplicates import ALONE, Candidates, Ints, distinct
 from datadiet_cli.methods.neighbours import TooManyPairsError, cosines, pairs_above
+from datadiet_cli.methods.shortening import Grid
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
 from datadiet_cli.steps.likeness.crowds import Crowds
@@ -27,6 +29,7 @@ BEYOND = 0.02
 """How much less alike the closest calls may be that the report shows, and, where copies are nearly equal anyway, so
 many times what they themselves may differ by."""
 TIMES_BEYOND = 4
+_AT_ONCE = 16_384
 LARGEST_CLUSTER = 20_000
 """Different vectors in a cluster of `connected`: whoever is kept in it is compared with all of them."""
 
@@ -38,17 +41,17 @@ def by_embedding(pool: Pool, settings: Dedup, context: Context, stack: ExitStack
     """
     vectors, better = _vectors(pool, settings, context)
     similarity = _similarity(settings, vectors)
-    node, different = _nodes(vectors)
-    grid, workers = vectors.grid[different], context.engine.workers
+    node, different = _nodes(vectors, context)
+    grid, engine = _rows(vectors.grid, different, context), context.engine
     margin = min(BEYOND, TIMES_BEYOND * (1 - similarity))
     # Where there are too many pairs for closest calls, those that are copies may still be few enough.
     for beyond in (margin, 0.0):
         with suppress(TooManyPairsError):
-            edges = pairs_above(grid, similarity - beyond, workers=workers, seed=context.seed)
+            edges = pairs_above(grid, similarity - beyond, crew=engine, room=engine.zeros, seed=context.seed)
             return _likeness(Candidates(node, edges), vectors, 1 - similarity, better, reach=beyond)
     found = _likeness(Candidates(node, NO_EDGES), vectors, 1 - similarity, better, reach=0.0)
     try:
-        edges = Crowds(pool, settings, node, grid, found.rank, similarity, workers).edges()
+        edges = Crowds(pool, settings, node, grid, found.rank, similarity, engine).edges()
     except TooManyPairsError as error:
         raise _too_many(error) from None
     metrics = {**found.metrics, "vector_pairs": len(edges), "crowded_out": int((node >= 0).sum())}
@@ -65,10 +68,10 @@ def by_cluster(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     """
     vectors, better = _vectors(pool, settings, context)
     similarity = _similarity(settings, vectors)
-    node, different = _nodes(vectors)
-    grid = vectors.grid[different]
+    node, different = _nodes(vectors, context)
+    grid, engine = _rows(vectors.grid, different, context), context.engine
     try:
-        pairs = pairs_above(grid, similarity, workers=context.engine.workers, seed=context.seed)
+        pairs = pairs_above(grid, similarity, crew=engine, room=engine.zeros, seed=context.seed)
     except TooManyPairsError as error:
         raise ConfigError(f"dedup: {error}; raise --similarity, or choose method embedding") from None
     threshold = 1 - similarity
@@ -93,7 +96,16 @@ def _similarity(settings: Dedup, vectors: Vectors) -> float:
     return settings.similarity if settings.similarity is not None else vectors.similarity
 
 
-def _nodes(vectors: Vectors) -> tuple[Ints, Ints]:
+def _rows(grid: Grid, rows: Ints, context: Context) -> Grid:
+    """Some rows, on disk where there is no room for them; nobody changes them any more."""
+    some = context.engine.zeros((len(rows), grid.shape[1]), np.int16)
+    for start in range(0, len(rows), _AT_ONCE):
+        some[start : start + _AT_ONCE] = grid[rows[start : start + _AT_ONCE]]
+    some.flags.writeable = False
+    return some
+
+
+def _nodes(vectors: Vectors, context: Context) -> tuple[Ints, Ints]:
     """Equal vectors share a node, and so do equal samples without a vector.
 
     Returns:
@@ -105,7 +117,7 @@ def _nodes(vectors: Vectors) -> tuple[Ints, Ints]:
     node = np.full(len(readable), ALONE, dtype=np.int64)
     positions = np.flatnonzero(vector)
     if len(positions):
-        node[vector] = distinct(np.ascontiguousarray(vectors.grid[vector]))
+        node[vector] = numbered(_rows(vectors.grid, positions, context), context.engine)
     _, first = np.unique(node[vector], return_index=True)
     node[plain] = len(first) + distinct(vectors.plain[plain])
     return node, positions[first]

@@ -81,7 +81,7 @@ def _wrong_classes(material: Material) -> Findings:
             return nothing(notes=[material.featureless])
         tell = context.progress("predicting labels", settings.folds)
         predicted = out_of_fold(
-            x, label, fit, classes, folds=settings.folds, seed=context.seed, workers=context.engine.workers
+            x, label, fit, classes, folds=settings.folds, seed=context.seed, crew=context.engine
         )
         tell(settings.folds)
         probability, neighbours = predicted.probability, predicted.neighbours

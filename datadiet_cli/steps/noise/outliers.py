@@ -99,7 +99,8 @@ def _verdicts(material: Material, members: Ints, found: Found, odd: Ints) -> tup
     certainty = LIKELY + 0.5 + 0.4 * (found.score[odd] - found.score[odd].min()) / spread
     witness: Any = NO_WITNESS
     by_columns = features.cells is not None and found.part.shape[1] == len(oddities.columns_of(features.cells))
-    near = dataset.rows[material.places[nearest_of(features, members, found.neighbours, odd, by_columns)]]
+    engine = material.context.engine
+    near = dataset.rows[material.places[nearest_of(features, members, found.neighbours, odd, by_columns, engine)]]
     if near.shape[1]:
         witness = near[:, 0]
     if by_columns and features.cells is not None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datadiet_cli.methods.crew import ALONE, Crew
 from datadiet_cli.methods.nearest import nearest
 from datadiet_cli.methods.outliers import FEW
 from datadiet_cli.outcome import NO_WITNESS
@@ -81,7 +82,9 @@ def has_columns(features: Features) -> bool:
     return cells is not None and cells.numbers.shape[1] + cells.categories.shape[1] > 0
 
 
-def nearest_of(features: Features, members: Ints, neighbours: Ints | None, odd: Ints, by_columns: bool) -> Ints:
+def nearest_of(
+    features: Features, members: Ints, neighbours: Ints | None, odd: Ints, by_columns: bool, crew: Crew = ALONE
+) -> Ints:
     """(k, at most `NAMED`) the nearest members of odd ones: those the detector went by or, without columns, any.
 
     Args:
@@ -90,9 +93,10 @@ def nearest_of(features: Features, members: Ints, neighbours: Ints | None, odd: 
         neighbours: as `Group` has them.
         odd: (k,) places among the members.
         by_columns: whether the samples were looked at column by column.
+        crew: compares samples.
     """
     if neighbours is not None and neighbours.shape[1]:
         return members[neighbours[odd, : oddities.NAMED]]
     if by_columns:
         return np.empty((len(odd), 0), dtype=np.int64)
-    return nearest(features.matrix, members[odd], members, oddities.NAMED).row
+    return nearest(features.matrix, members[odd], members, oddities.NAMED, crew=crew).row

@@ -72,7 +72,7 @@ def wrong_quantities(material: Material, numbers: Floats) -> Findings:
     if not fit.any():
         return nothing(notes=[material.featureless])
     x = features.matrix[left]
-    found = find_odd_targets(x, target, fit, folds=settings.folds, seed=context.seed, workers=context.engine.workers)
+    found = find_odd_targets(x, target, fit, folds=settings.folds, seed=context.seed, crew=context.engine)
     wrong = np.flatnonzero(found.wrong)
     evidence: list[Any] = [
         {

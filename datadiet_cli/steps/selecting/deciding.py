@@ -89,7 +89,7 @@ def _method(settings: SelectFeatures) -> tuple[Rank, dict[str, Any]]:
 def _ranking(task: Task, choice: Choice, keep: int | None, *, stable: bool) -> Ranking:
     """What the method says, or many of it if that is asked for."""
     rank, options = _method(task.settings)
-    common = {"keep": keep, "seed": task.context.seed, "workers": task.context.engine.workers, **options}
+    common = {"keep": keep, "seed": task.context.seed, "workers": task.context.engine.threads, **options}
     if not (stable and task.settings.stability):
         if task.settings.method == "collinearity":
             common["favoured"] = choice.always
@@ -134,7 +134,7 @@ def _enough(task: Task, choice: Choice) -> Decision:
         max_drop=settings.max_accuracy_drop,
         folds=settings.folds,
         seed=context.seed,
-        workers=context.engine.workers,
+        workers=context.engine.threads,
         rank=_method(settings)[0] if again else None,
     )
     if settings.stability:

@@ -24,7 +24,7 @@ from datadiet_cli.errors import ConfigError, interruption
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.teaching.material import Material
+from datadiet_cli.steps.teaching.material import Shown
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +57,7 @@ class Lesson:
 
     spec: Spec
     recipe: Recipe
-    material: Material
+    material: Shown
     rows: Ints
     held_out: Ints
     seed: int
@@ -91,7 +91,7 @@ def teach(
     context: Context,
     step: str,
     *,
-    folder: str,
+    folder: str | None,
     recorder: "Recorder | None" = None,
     observed: Ints | None = None,
     whole: bool = False,
@@ -104,7 +104,7 @@ def teach(
         settings: name the model to start from.
         context: the run.
         step: who asks, for messages.
-        folder: for checkpoints; see `Place`.
+        folder: for checkpoints, see `Place`; None for a training that begins anew if it is interrupted.
         recorder: writes down how each sample is learned.
         observed: positions of the samples that it writes of; those that are learned from for None.
         every: seconds between checkpoints; see `OFTEN`.
@@ -135,7 +135,7 @@ def teach(
             validation=validation,
             recorder=recorder,
             observed=others,
-            checkpoint=Checkpoint(folder, key_of_lesson(lesson, context.device)),
+            checkpoint=None if folder is None else Checkpoint(folder, key_of_lesson(lesson, context.device)),
             every=every,
             progress=lambda _epoch, _epochs: tell(1),
         )
@@ -143,7 +143,7 @@ def teach(
         raise ConfigError(f"{step}: {error}") from error
 
 
-def _samples(material: Material, rows: Ints, whole: bool) -> "Samples":
+def _samples(material: Shown, rows: Ints, whole: bool) -> "Samples":
     """Some of the samples, each with its row in the record."""
     import torch
 

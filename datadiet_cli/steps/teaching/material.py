@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
@@ -35,28 +35,20 @@ _LARGEST = 1e18
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """Samples in the form of a model.
+class Shown:
+    """What a model is shown of samples, and what it is to say of them: all that a training has to know.
 
     Attributes:
-        dataset: where they come from.
         goal: what is to be predicted of each.
-        fields: the tensors that a model takes.
-        arrays: each (n, ...), by field.
-        usable: (n,) bool, samples that can be learned from or predicted: they could be read.
-        causes: (n,) object, why one could not be read, or None.
-        transform: what makes a vector of a sample, where the field is one.
-        notes: what people should be told.
+        arrays: each (n, ...), by field of the model.
     """
 
-    dataset: Dataset
     goal: Goal
-    fields: tuple[Field, ...]
     arrays: tuple[NDArray[np.generic], ...]
-    usable: Bools
-    causes: NDArray[np.object_]
-    transform: Transform | None
-    notes: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapped file is sent like any other array; numpy would copy it into memory first.
+        return {**self.__dict__, "arrays": tuple(np.asarray(array) for array in self.arrays)}
 
     @cached_property
     def digest(self) -> str:
@@ -74,10 +66,38 @@ class Material:
 
         from datadiet_cli.nn.batches import Samples
 
-        whole = len(rows) == len(self.dataset) and bool((rows == np.arange(len(rows))).all())
-        inputs = tuple(torch.from_numpy(array if whole else _some(array, rows)) for array in self.arrays)
+        whole = len(rows) == len(self.goal.values) and bool((rows == np.arange(len(rows))).all())
+        inputs = tuple(
+            torch.from_numpy(array if whole and array.flags.writeable else _some(array, rows)) for array in self.arrays
+        )
         values = self.goal.values[rows]
         return Samples(inputs, torch.from_numpy(values if self.goal.classes else values.astype(np.float32)))
+
+
+@dataclass(frozen=True, eq=False)
+class Material(Shown):
+    """Samples of a dataset in the form of a model.
+
+    Attributes:
+        dataset: where they come from.
+        fields: the tensors that a model takes.
+        usable: (n,) bool, samples that can be learned from or predicted: they could be read.
+        causes: (n,) object, why one could not be read, or None.
+        transform: what makes a vector of a sample, where the field is one.
+        notes: what people should be told.
+    """
+
+    dataset: Dataset
+    fields: tuple[Field, ...]
+    usable: Bools
+    causes: NDArray[np.object_]
+    transform: Transform | None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def shown(self) -> Shown:
+        """The part of it that trainings have to know, which may be sent to another machine."""
+        return Shown(self.goal, self.arrays)
 
     def unreadable(self, context: Context) -> Verdicts:
         """Verdicts on the samples that could not be read."""
@@ -91,7 +111,8 @@ class Material:
 
 def _some(array: NDArray[np.generic], rows: Ints) -> NDArray[np.generic]:
     """Some rows of an array: on disk, if it is there itself because memory would not hold it."""
-    if not isinstance(array, np.memmap):
+    # Those that nobody may write to are files that were mapped for a worker.
+    if not isinstance(array, np.memmap) and array.flags.writeable:
         return array[rows]
     made = zeros((len(rows), *array.shape[1:]), array.dtype)
     for start in range(0, len(rows), _AT_ONCE):
@@ -126,7 +147,7 @@ def material_of(
     made = inputs_of(dataset, settings, context, step, fields=fields, want=want, transform=transform)
     notes = [f"column {name} is no input: {why}" for name, why in made.left_out.items()]
     return Material(
-        dataset, goal, made.fields, made.arrays, made.usable, made.causes, made.transform, tuple(notes[:_NAMED])
+        goal, made.arrays, dataset, made.fields, made.usable, made.causes, made.transform, tuple(notes[:_NAMED])
     )
 
 
@@ -168,7 +189,7 @@ def material_in(
         InputError: a column that the model wants is not there, or the samples are of another kind.
     """
     made = inputs_of(dataset, settings, context, step, fields=fields, transform=transform)
-    return Material(dataset, goal, fields, made.arrays, made.usable, made.causes, transform)
+    return Material(goal, made.arrays, dataset, fields, made.usable, made.causes, transform)
 
 
 def spec_of(material: Material, settings: Training, classes: Sequence[str], step: str) -> Spec:

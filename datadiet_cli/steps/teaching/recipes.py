@@ -97,6 +97,9 @@ def _computes_in_bfloat16(device: str) -> bool:
 
     from datadiet_cli.nn.device import device_of
 
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        return False  # trainings may be sent to where there is one, of which nothing is known here
     if device_of(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     # Where the processor only imitates it, it is slower.

@@ -2,11 +2,15 @@
 
 import json
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import xxhash
 
+from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.data.wording import text_column
 from datadiet_cli.errors import InputError
 from datadiet_cli.steps.teaching.lessons import Lesson
@@ -17,13 +21,16 @@ if TYPE_CHECKING:
 
 RECORD, SAMPLES = "record", "samples.parquet"
 """In the folder of a model: its record, and in that which sample stands in which row."""
+PART = "part.json"
+"""In the folder of a model of a record: how far it is."""
 
 
-def facts_of(lessons: Sequence[Lesson], rows: Ints, how: Literal["batch", "epoch"]) -> "Facts":
+def facts_of(material: Material, lessons: Sequence[Lesson], rows: Ints, how: Literal["batch", "epoch"]) -> "Facts":
     """What a record is of.
 
     Args:
-        lessons: the trainings, of one material.
+        material: of all lessons.
+        lessons: the trainings.
         rows: (n,) int64 positions of the samples that have a row in the record, in order.
         how: by batches or by a look after each epoch.
     """
@@ -31,7 +38,7 @@ def facts_of(lessons: Sequence[Lesson], rows: Ints, how: Literal["batch", "epoch
     from datadiet_cli.nn.recorder import quantities_of
 
     first = lessons[0]
-    dataset, goal = first.material.dataset, first.material.goal
+    dataset, goal = material.dataset, material.goal
     told = json.dumps([dataset.source.ids(dataset.rows[rows]), goal.values[rows].tolist()])
     return Facts(
         samples=len(rows),
@@ -44,6 +51,38 @@ def facts_of(lessons: Sequence[Lesson], rows: Ints, how: Literal["batch", "epoch
         spec=first.spec.as_json(),
         recipe=first.recipe.as_json(),
     )
+
+
+@contextmanager
+def record_at(folder: str, facts: "Facts") -> "Iterator[Record]":
+    """The record that was begun in a folder, or one for the moment where that is not seen from here; see `files_of`."""
+    from datadiet_cli.nn.record import Record
+
+    if os.path.isfile(os.path.join(folder, "record.json")):
+        yield Record(folder, facts)
+        return
+    with tempfile.TemporaryDirectory(prefix="datadiet-") as own:
+        yield Record.create(os.path.join(own, RECORD), facts)
+
+
+def files_of(record: "Record", number: int, folder: str) -> dict[str, bytes]:
+    """The files of one model by name, for who has the record of that folder; none if this is the one."""
+    if record.folder == folder:
+        return {}
+    return {os.path.basename(path): Path(path).read_bytes() for path in _files(record, number)}
+
+
+def put_files(record: "Record", number: int, files: Mapping[str, bytes]) -> None:
+    """Put what `files_of` gave into the record that it is of."""
+    for path in _files(record, number) if files else ():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_atomically(path, files[os.path.basename(path)])
+
+
+def _files(record: "Record", number: int) -> list[str]:
+    """The files of one model; the one that makes it complete is the last."""
+    held = [record.path(quantity, number) for quantity in record.facts.quantities]
+    return [*held, os.path.join(os.path.dirname(held[0]), PART)]
 
 
 def write_samples(folder: str, material: Material, rows: Ints) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from datadiet_cli.methods.metrics import classification, regression
 from datadiet_cli.methods.metrics_curves import drawn
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.teaching.material import Ints, Material
+from datadiet_cli.steps.teaching.material import Ints, Shown
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
-def predicted(model: "nn.Module", material: Material, rows: Ints, context: Context) -> Floats:
+def predicted(model: "nn.Module", material: Shown, rows: Ints, context: Context) -> Floats:
     """What a model says of samples, by position: (k, K) probabilities of classes, or (k,) numbers."""
     from datadiet_cli.nn.device import device_of
     from datadiet_cli.nn.predicting import predict
@@ -53,13 +53,13 @@ def shares(logits: Floats) -> Floats:
     return made
 
 
-def measured(said: Floats, material: Material, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
+def measured(said: Floats, material: Shown, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
     """The figures of predictions of samples, by position; all of them labelled, by these classes."""
     values = material.goal.values[rows]
     return classification(values, said, classes) if material.goal.task == "classes" else regression(values, said)
 
 
-def curve_of(said: Floats, material: Material, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
+def curve_of(said: Floats, material: Shown, rows: Ints, classes: Sequence[str]) -> dict[str, Any]:
     """The ROC curve of predictions of labelled samples, by position, under ``roc_curve``; nothing without one."""
     if material.goal.task != "classes":
         return {}

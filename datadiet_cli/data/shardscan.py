@@ -1,0 +1,172 @@
+"""What the shards of a WebDataset hold: members with one key that follow on each other are a sample.
+
+The rules are those of `webdataset.tariterators`: the key is a member's path up to the first dot of its last part; the
+rest is its ending. What has no key (directories, links, hidden files, ``__meta__`` members) belongs to no sample.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datadiet_cli.data.tarindex import Member, members
+
+Ints = NDArray[np.int64]
+
+LABEL = "cls"
+"""The ending of the members that say classes, as a name or as a number."""
+JSON = "json"
+_LABEL_FIELDS = (LABEL, "label", "class")
+_LONGEST_LABEL = 1 << 16
+_LONGEST_JSON = 1 << 24
+_META = re.compile(r"__[^/]*__($|/)")
+_KEY = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
+
+
+class Asked(NamedTuple):
+    """What the user named: an ending, or a field of the ``.json``; None for the usual."""
+
+    label: str | None = None
+    split: str | None = None
+
+
+@dataclass
+class Index:
+    """What a shard holds.
+
+    Attributes:
+        spans: (m, 2) int64, where each member begins and where the next one does.
+        sample: (m,) int64, the sample that a member belongs to, counted in the shard; -1 for none.
+        ending: (m,) int64, into `endings`; -1 for a member of no sample.
+        content: (m, 2) int64, where the content is and its size.
+        mtime: (m,) int64, time of the last change in seconds.
+        endings: as they are written.
+        keys: of each sample.
+        labels: of each sample.
+        written: of each sample, whether a member of its own says its label.
+        splits: of each sample, if they were asked for.
+        unclear: samples whose label, or whose JSON, cannot be understood.
+    """
+
+    spans: Ints
+    sample: Ints
+    ending: Ints
+    content: Ints
+    mtime: Ints
+    endings: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
+    written: list[bool] = field(default_factory=list)
+    splits: list[str | None] = field(default_factory=list)
+    unclear: int = 0
+
+
+def split_key(name: str) -> tuple[str, str] | None:
+    """The key and the ending of a member's name; None for a name of no sample."""
+    found = None if _META.match(name) else _KEY.fullmatch(name)
+    return (found[1], found[2]) if found else None
+
+
+def index_shard(file: BinaryIO, asked: Asked) -> Index:
+    """Read the headers of a shard, and what says labels.
+
+    A member whose ending the sample before it has already begins another sample, as a new key does.
+
+    Args:
+        file: of this machine, or whatever else can be read and be sought in.
+        asked: what the user named.
+
+    Raises:
+        TarError: the file is no tar file that can be cut into members.
+    """
+    walk = _Walk(file, asked)
+    for member in members(file):
+        walk.add(member)
+    return walk.done()
+
+
+class _Walk:
+    def __init__(self, file: BinaryIO, asked: Asked) -> None:
+        self._file, self._asked = file, asked
+        self._codes: dict[str, int] = {}
+        self._rows = array("q")
+        self._current: dict[str, Member] = {}
+        nothing = np.empty(0, dtype=np.int64)
+        self._found = Index(nothing, nothing, nothing, nothing, nothing)
+
+    def add(self, member: Member) -> None:
+        found, code, sample = self._found, -1, -1
+        parts = split_key(member.name) if member.regular else None
+        if parts is not None:
+            key, ending = parts
+            known = ending.lower()
+            if not self._current or key != found.keys[-1] or known in self._current:
+                self._close()
+                found.keys.append(key)
+            self._current[known] = member
+            code, sample = self._codes.setdefault(ending, len(self._codes)), len(found.keys) - 1
+        self._rows.extend((member.start, member.stop, sample, code, member.offset, member.size, member.mtime))
+
+    def done(self) -> Index:
+        self._close()
+        table = np.frombuffer(self._rows, dtype=np.int64).reshape(-1, 7)
+        found = self._found
+        found.spans, found.content = table[:, :2].copy(), table[:, 4:6].copy()
+        found.sample, found.ending, found.mtime = table[:, 2].copy(), table[:, 3].copy(), table[:, 6].copy()
+        found.endings = list(self._codes)
+        return found
+
+    def _close(self) -> None:
+        """The sample is complete: see what it says of itself."""
+        if not self._current:
+            return
+        found, asked = self._found, self._asked
+        ending = LABEL if asked.label is None else asked.label.lower()
+        written = ending in self._current and not (ending == JSON and asked.label is None)
+        label, fields, unclear = None, None, False
+        if written:
+            label = self._text(self._current[ending])
+            unclear = label is None
+        if JSON in self._current and (not written or asked.split is not None):
+            fields = self._fields(self._current[JSON])
+            unclear |= fields is None
+        if not written and fields is not None:
+            label = _first(fields, _LABEL_FIELDS if asked.label is None else (asked.label,))
+        found.labels.append(label)
+        found.written.append(written)
+        found.splits.append(None if asked.split is None or fields is None else _first(fields, (asked.split,)))
+        found.unclear += unclear
+        self._current = {}
+
+    def _content(self, member: Member) -> bytes:
+        self._file.seek(member.offset)
+        return self._file.read(member.size)
+
+    def _text(self, member: Member) -> str | None:
+        """What a member says as text; None for what is none."""
+        if member.size > _LONGEST_LABEL:
+            return None
+        text = self._content(member).decode("utf-8", "surrogateescape").strip()
+        return None if "\0" in text else text or None
+
+    def _fields(self, member: Member) -> Mapping[str, object] | None:
+        if member.size > _LONGEST_JSON:
+            return None
+        try:
+            fields = json.loads(self._content(member))
+        except (ValueError, RecursionError):
+            return None
+        return fields if isinstance(fields, dict) else {}
+
+
+def _first(fields: Mapping[str, object], names: tuple[str, ...]) -> str | None:
+    """What the first of some fields that is there says, if that is a word or a whole number."""
+    value = next((fields[name] for name in names if name in fields), None)
+    if isinstance(value, bool | int):
+        return str(value)
+    return (value.strip().replace("\0", "") or None) if isinstance(value, str) else None

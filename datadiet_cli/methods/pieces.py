@@ -1,0 +1,78 @@
+"""Pieces of work for a crew: on one thread each, and none sent away that is the only one."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+from datadiet_cli.methods.crew import ALONE, Crew
+
+T = TypeVar("T")
+
+
+class _Limit:
+    """The limit of one thread.
+
+    That of BLAS is one for the whole process: made by the first who wants it, taken back by the last, for two threads
+    that each set it for themselves would take back each other's. That of OpenMP is each thread's own. What takes a
+    limit back takes back all that its controller knows, so each has one of its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._of_process = ExitStack()
+        self._of_thread = threading.local()
+        self._modules = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        if getattr(self._of_thread, "held", False):
+            yield
+            return
+        with self._lock:
+            if self._modules != len(sys.modules):
+                # Looking for libraries takes milliseconds; none comes without a module.
+                self._modules, self._libraries = len(sys.modules), ThreadpoolController()
+            libraries = self._libraries
+            if not self._users:
+                self._of_process.enter_context(libraries.select(user_api="blas").limit(limits=1))
+            self._users += 1
+        self._of_thread.held = True
+        try:
+            with libraries.select(user_api="openmp").limit(limits=1):
+                yield
+        finally:
+            self._of_thread.held = False
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._of_process.close()
+
+
+_LIMIT = _Limit()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let libraries of linear algebra use one thread: then last digits do not depend on how many there are."""
+    with _LIMIT.held():
+        yield
+
+
+def spread(crew: Crew, kernel: Callable[[Any, Any], T], data: Any, pieces: Iterable[Any]) -> Iterator[T]:
+    """As `Crew.each`; a single piece is done by the caller, for it is not worth to be sent.
+
+    Args:
+        crew: who does them.
+        kernel: a module-level function, which limits itself by `one_thread` where it multiplies matrices.
+        data: what all calls look at.
+        pieces: taken as there is room.
+    """
+    rest = iter(pieces)
+    first = list(islice(rest, 2))
+    yield from (ALONE if len(first) < 2 else crew).each(kernel, data, chain(first, rest))
