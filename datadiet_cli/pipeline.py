@@ -2,7 +2,6 @@
 
 import json
 import os
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
