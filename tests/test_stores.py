@@ -180,20 +180,22 @@ def test_an_object_that_vanishes_is_unreadable_and_named(memory, datadiet, tmp_p
     assert "1.png: unreadable: unreachable" in ran.err
 
 
-def test_what_cannot_be_sent_leaves_nothing(memory, datadiet, tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [OSError(28, "No space left in the store"), KeyboardInterrupt()])
+def test_what_cannot_be_sent_leaves_nothing(memory, datadiet, tmp_path, monkeypatch, failure):
     upload(memory, texts(tmp_path / "in"), "/data/in")
     real, calls = MemoryFileSystem.cp_file, []
 
     def failing(self, one, two, **options):
         calls.append(two)
         if len(calls) > 2:
-            raise OSError(28, "No space left in the store")
+            raise failure
         return real(self, one, two, **options)
 
     monkeypatch.setattr(MemoryFileSystem, "cp_file", failing)
     ran = datadiet("dedup", "memory://data/in", "memory://data/out", "--html")
-    assert ran.code == 2
-    assert ran.complaint.endswith("No space left in the store; nothing was published")
+    assert ran.code == (2 if isinstance(failure, OSError) else 130)
+    said = "No space left in the store" if isinstance(failure, OSError) else "interrupted"
+    assert ran.complaint.endswith(f"{said}; nothing was published")
     assert not [path for path in memory.find("/") if path.startswith("/data/out")]
     assert not memory.exists("/data/out")
 
@@ -213,6 +215,24 @@ def test_force_replaces_and_clears_away_what_is_left_over(memory, datadiet, tmp_
     assert sorted(held(memory, "/data/out")) == ["a/one.txt", "b/three.txt"]
     assert memory.cat_file("/data/out.weights.csv") == b"somebody else's"
     assert memory.exists("/data/outer/kept.txt")
+
+
+def test_what_stands_beside_a_report_is_read_and_replaced_with_it(memory, datadiet, tmp_path, monkeypatch):
+    """Very many verdicts and digests are files of their own."""
+    upload(memory, texts(tmp_path / "in"), "/data/in")
+    monkeypatch.setattr("datadiet_cli.report.build.INLINE_VERDICTS", 0)
+    monkeypatch.setattr("datadiet_cli.digestfile.INLINE", 0)
+    assert datadiet("dedup", "memory://data/in", "memory://data/out").code == 0
+    there = {"/data/out.digests.parquet", "/data/out.verdicts.parquet", "/data/out.report.json"}
+    assert there <= set(memory.find("/data/"))
+    assert datadiet("verify", "memory://data/out").code == 0
+    assert b"a copy" in datadiet("explain", "memory://data/out.report.json", "a/same.txt").out
+    again = datadiet("dedup", "memory://data/in", "memory://data/out", "--json")
+    assert [row["id"] for row in json.loads(again.out)["verdicts"]] == ["a/same.txt"]
+    assert "up to date" in again.err
+    monkeypatch.undo()
+    assert datadiet("dedup", "memory://data/in", "memory://data/out", "--rerun").code == 0
+    assert there & set(memory.find("/data/")) == {"/data/out.report.json"}
 
 
 REFUSED = [

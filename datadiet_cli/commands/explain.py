@@ -1,7 +1,6 @@
 """`datadiet explain REPORT SAMPLE_ID`: what became of one sample and why, in words."""
 
 import json as jsonlib
-import os
 import sys
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ from datadiet_cli.data.wording import escaped
 from datadiet_cli.errors import ExitCode, InputError
 from datadiet_cli.reasons import reasons_of
 from datadiet_cli.report.explaining import in_words, is_verdict
-from datadiet_cli.report.streaming import each_verdict
+from datadiet_cli.report.streaming import beside, each_verdict
 from datadiet_cli.report.terminal import printable
 
 NEAR = 3
@@ -61,7 +60,7 @@ class _Verdicts:
         with undamaged(report):
             named = document["verdicts_file"]
             # Beside the report, whatever that is called now.
-            self._file = None if named is None else os.path.join(os.path.dirname(report), os.path.basename(named))
+            self._file = None if named is None else beside(report, named)
             self._rows = [] if self._file else self._checked(list(each_verdict(document, None)))
             facts = [document["published"], document["output"]["what"], *(step["name"] for step in document["steps"])]
             if not all(isinstance(fact, str | bool) for fact in facts):

@@ -8,6 +8,7 @@ from json.encoder import encode_basestring_ascii
 from math import isfinite
 from typing import Any
 
+from datadiet_cli.data.mirror import local
 from datadiet_cli.report.verdicts import SLICE, VERDICT_COLUMNS, Rows, table_rows
 
 _STEP = "  "
@@ -103,7 +104,7 @@ def check_beside(document: Mapping[str, Any], report: str) -> None:
 
 def beside(report: str, name: str) -> str:
     """A file that a report names: beside the report, whatever that is called now."""
-    return os.path.join(os.path.dirname(report), os.path.basename(name))
+    return local(os.path.join(os.path.dirname(report), os.path.basename(name)))
 
 
 def indented(value: object, level: int) -> str:
