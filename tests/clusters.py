@@ -126,7 +126,9 @@ def _live(how: dict[str, Any], folder: Path) -> None:
     from datadiet_cli.engine.local import QuietScheduler, QuietWorker
 
     os.environ.update(how.get("env", {}))
-    tempfile.tempdir = None
+    mine = folder / how["name"]
+    mine.mkdir()
+    tempfile.tempdir = how.get("env", {}).get("TMPDIR", str(mine))
     libc = ctypes.CDLL(None, use_errno=True)
     if "hidden" in how:
         assert libc.unshare(0x20000) == 0, ctypes.get_errno()
@@ -145,8 +147,6 @@ def _live(how: dict[str, Any], folder: Path) -> None:
         names = {f"tls_{role}_{what}": path for role in ("scheduler", "worker", "client")
                  for what, path in (("cert", cert), ("key", key))}  # fmt: skip
         options |= {"security": Security(tls_ca_file=ca, require_encryption=True, **names), "protocol": "tls"}
-    mine = folder / how["name"]
-    mine.mkdir()
     if how["role"] == "worker":
         one: Any = lambda: QuietWorker(  # noqa: E731 - it wants a running loop
             how["scheduler"], nthreads=1, local_directory=str(mine), memory_limit=0, death_timeout=30,

@@ -48,7 +48,8 @@ def hosts(tmp_path):
             ]
             yield SPACES, {"host": f"{net}.1"}, workers
         finally:
-            for space in spaces:
+            for number, space in enumerate(spaces, 2):
+                _ip("link", "del", f"{bridge}v{number}")
                 _ip("netns", "del", space)
             _ip("link", "del", bridge)
     else:
@@ -58,9 +59,9 @@ def hosts(tmp_path):
         yield FOLDERS, {}, [{"env": {"TMPDIR": str(folder)}} for folder in folders]
 
 
-def test_several_hosts(hosts, launcher, datadiet, monkeypatch, record_property, tmp_path):  # noqa: F811
+def test_several_hosts(hosts, launcher, datadiet, monkeypatch, record_testsuite_property, tmp_path):  # noqa: F811
     which, first, others = hosts
-    record_property("hosts", which)
+    record_testsuite_property("hosts", which)
     photos = class_folders(tmp_path / "in", {f"a/{i:02d}.png": i - (i % 5 == 1) for i in range(70)})
     shared = tmp_path / "shared"
     shared.mkdir()

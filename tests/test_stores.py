@@ -217,20 +217,20 @@ def test_force_replaces_and_clears_away_what_is_left_over(memory, datadiet, tmp_
     assert memory.exists("/data/outer/kept.txt")
 
 
-def test_what_stands_beside_a_report_is_read_and_replaced_with_it(memory, datadiet, tmp_path, monkeypatch):
+def test_what_stands_beside_a_report_is_read_and_replaced_with_it(memory, datadiet, tmp_path):
     """Very many verdicts and digests are files of their own."""
     upload(memory, texts(tmp_path / "in"), "/data/in")
-    monkeypatch.setattr("datadiet_cli.report.build.INLINE_VERDICTS", 0)
-    monkeypatch.setattr("datadiet_cli.digestfile.INLINE", 0)
-    assert datadiet("dedup", "memory://data/in", "memory://data/out").code == 0
-    there = {"/data/out.digests.parquet", "/data/out.verdicts.parquet", "/data/out.report.json"}
-    assert there <= set(memory.find("/data/"))
-    assert datadiet("verify", "memory://data/out").code == 0
-    assert b"a copy" in datadiet("explain", "memory://data/out.report.json", "a/same.txt").out
-    again = datadiet("dedup", "memory://data/in", "memory://data/out", "--json")
-    assert [row["id"] for row in json.loads(again.out)["verdicts"]] == ["a/same.txt"]
-    assert "up to date" in again.err
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("datadiet_cli.report.build.INLINE_VERDICTS", 0)
+        patch.setattr("datadiet_cli.digestfile.INLINE", 0)
+        assert datadiet("dedup", "memory://data/in", "memory://data/out").code == 0
+        there = {"/data/out.digests.parquet", "/data/out.verdicts.parquet", "/data/out.report.json"}
+        assert there <= set(memory.find("/data/"))
+        assert datadiet("verify", "memory://data/out").code == 0
+        assert b"a copy" in datadiet("explain", "memory://data/out.report.json", "a/same.txt").out
+        again = datadiet("dedup", "memory://data/in", "memory://data/out", "--json")
+        assert [row["id"] for row in json.loads(again.out)["verdicts"]] == ["a/same.txt"]
+        assert "up to date" in again.err
     assert datadiet("dedup", "memory://data/in", "memory://data/out", "--rerun").code == 0
     assert there & set(memory.find("/data/")) == {"/data/out.report.json"}
 
@@ -362,12 +362,13 @@ def test_a_table_from_a_web_server(tmp_path, datadiet):
 
 
 def test_spans_of_objects_and_what_is_no_longer_as_long(memory, tmp_path):
-    memory.pipe_file("/data/big", b"0123456789")
+    for name in ("one", "two", "three"):
+        memory.pipe_file(f"/data/{name}", b"0123456789")
     transfer.fetch(
         [
-            (transfer.Span("memory://data/big", 3, 4), str(tmp_path / "part")),
-            (transfer.Span("memory://data/big", 0, 10), str(tmp_path / "whole")),
-            (transfer.Span("memory://data/big", 0, 9), str(tmp_path / "changed")),
+            (transfer.Span("memory://data/one", 3, 4), str(tmp_path / "part")),
+            (transfer.Span("memory://data/two", 0, 10), str(tmp_path / "whole")),
+            (transfer.Span("memory://data/three", 0, 9), str(tmp_path / "changed")),
             (transfer.Span("memory://data/none", 2, 9), str(tmp_path / "gone")),
         ]
     )

@@ -55,7 +55,8 @@ def page_of(
     def beside(ending: str) -> bytes | None:
         if report is None or ending not in ARTEFACTS or ending not in document["artefacts"]:
             return None
-        with contextlib.suppress(FileNotFoundError), open(local(report.removesuffix(report_path("")) + ending), "rb") as file:
+        place = report.removesuffix(report_path("")) + ending
+        with contextlib.suppress(FileNotFoundError), open(local(place), "rb") as file:
             return file.read()
         return None
 
