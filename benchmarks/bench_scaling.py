@@ -24,7 +24,7 @@ from scaling.tree import own_network, watched
 
 ENGINES = ("serial", "threads", "processes", "dask", "dask inproc")
 GROWING = ("threads", "processes", "dask")
-LIMITED = ("threads", "dask")
+LIMITED = ("threads", "processes", "dask")
 WHOLE = 60_000
 """Pictures of CIFAR-10."""
 LARGE = 1_000_000
