@@ -157,9 +157,7 @@ def tables(results: list[dict[str, Any]]) -> None:
         same = {"job": job, "size": size, "limit": False}
         for engine in ENGINES:
             print(f"| {job}, {size:,} | {engine} | {figures(results, engine=engine, **same)} |")
-        dask, processes = ([of(results, what, engine=name, **same) for what in SHOWN] for name in ("dask", "processes"))
-        ratios = [f"*{a / b:.2f}*" for a, b in zip(dask, processes, strict=True)]
-        print(f"| | *dask / processes* | {' | '.join(ratios)} | |")
+        print(f"| | *dask / processes* | {ratios(results, **same)} | |")
     print(HEAD.format("job, engine | samples"))
     for job in largest:
         for engine in GROWING:
@@ -168,16 +166,25 @@ def tables(results: list[dict[str, Any]]) -> None:
                 print(f"| {job}, {engine} | {size:,} | {found} |")
     print(HEAD.format("job, engine | memory"))
     for job, size in largest.items():
-        for engine in LIMITED if job != "pictures" else ():
+        if job == "pictures":
+            continue
+        for engine in LIMITED:
             for limit, word in ((False, "as it comes"), (True, "limited")):
                 found = figures(results, job=job, size=size, engine=engine, limit=limit)
                 print(f"| {job}, {engine} | {word} | {found} |")
+        print(f"| {job}, *dask / processes* | limited | {ratios(results, job=job, size=size, limit=True)} | |")
 
 
 def figures(results: list[dict[str, Any]], **case: Any) -> str:
     """A part of a row."""
     wall, cpu, memory, coordinator, scratch = (of(results, what, **case) for what in (*SHOWN, "scratch"))
     return f"{wall:.1f} | {cpu:.1f} | {memory:.0f} | {coordinator:.0f} | {scratch / 1e6:.0f}"
+
+
+def ratios(results: list[dict[str, Any]], **case: Any) -> str:
+    """A part of a row: how many times as much Dask takes as processes."""
+    pairs = ((of(results, what, engine=engine, **case) for engine in ("dask", "processes")) for what in SHOWN)
+    return " | ".join(f"*{dask / processes:.2f}*" for dask, processes in pairs)
 
 
 SHOWN = ("wall", "cpu", "memory", "coordinator")

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -34,6 +35,11 @@ def die_at_7(items):
     if 7 in items:
         os.kill(os.getpid(), signal.SIGKILL)
     return items
+
+
+def say_and_sleep(items, folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
 
 
 def where(items):
@@ -145,6 +151,21 @@ def test_a_killed_worker_is_one_line():
             assert caught.value.exit_code == ExitCode.USAGE
     with Engine("processes", 2) as engine:
         assert len(list(engine.map(doubled, [1, 2], chunk=1))) == 2
+
+
+def interrupted_at_work(folder, other):
+    with Engine("processes", 1) as engine:
+        other.submit(next, engine.map(say_and_sleep, [1], folder, chunk=1))
+        while not os.listdir(folder):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+
+def test_whoever_interrupts_does_not_wait_for_processes(tmp_path):
+    with ThreadPoolExecutor(1) as other, pytest.raises(KeyboardInterrupt):
+        interrupted_at_work(tmp_path, other)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(os.listdir(tmp_path)[0]), 0)
 
 
 def test_workers_are_ours_to_use():

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from datadiet_cli.data.changedtable import ChangedTable
 from datadiet_cli.data.copying import LEAVE, Copier, fetch_files
 from datadiet_cli.data.fingerprint import of_entries, signature
+from datadiet_cli.data.places import Place
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.tables import TableFile
 from datadiet_cli.errors import OutputError
@@ -146,8 +147,11 @@ class FolderSource:
         return self._sizes
 
     def paths(self, rows: NDArray[np.int64]) -> list[str]:
-        """File names to open, or places to fetch: see `data.places`."""
-        return [self._content(row) for row in rows.tolist()]
+        """Absolute file names to open, or places to fetch: see `data.places`."""
+        # A worker may have been started in another folder. Nothing is resolved: `..` after a link leads elsewhere.
+        here = os.getcwd()
+        found = (self._content(row) for row in rows.tolist())
+        return [path if Place.of(path) else os.path.join(here, path) for path in found]
 
     def _content(self, row: int) -> str:
         entry = self.samples[row]

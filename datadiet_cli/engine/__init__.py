@@ -20,7 +20,7 @@ from datadiet_cli import __version__
 from datadiet_cli.engine.calling import Call, name_of
 from datadiet_cli.engine.counting import default_workers
 from datadiet_cli.engine.exchange import Exchange
-from datadiet_cli.engine.executors import EXECUTORS
+from datadiet_cli.engine.executors import EXECUTORS, end
 from datadiet_cli.engine.kept import kept_folder
 from datadiet_cli.engine.limits import Limits
 from datadiet_cli.engine.scratch import Scratch
@@ -63,7 +63,9 @@ class Engine:
     def __enter__(self) -> "Engine":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._executor is not None:
+            end(self._executor)
         self._stack.close()
         self._executor = self._cluster = None
         self._scratch.close()

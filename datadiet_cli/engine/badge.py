@@ -35,11 +35,14 @@ class Badge:
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """Of everything here that results may depend on; a package that is not installed is left out."""
+    """Of everything here that results may depend on; a package that is not installed is left out.
+
+    Of one version what it was built for is left out (the `+cpu` of a laptop's torch, the `+cu128` of a GPU's).
+    """
     found = {"datadiet": __version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            found[package] = version(package).partition("+")[0]
         except PackageNotFoundError:
             continue
     return tuple(sorted(found.items()))
@@ -50,8 +53,6 @@ def mark(folder: str) -> str:
     token = secrets.token_hex(8)
     with open(os.path.join(folder, f"{token}.mark"), "x") as file:
         file.write(token)
-        file.flush()
-        os.fsync(file.fileno())
     return token
 
 

@@ -63,8 +63,6 @@ class Exchange:
                 kinds = {name: (values.dtype.str, values.shape[1:]) for name, values in rows.items()}
                 header = json.dumps({"columns": kinds, "spans": spans}).encode()
                 file.write(header + len(header).to_bytes(8, "little") + _MAGIC)
-                file.flush()
-                os.fsync(file.fileno())  # other machines are to see it
             os.replace(temporary, path)
         finally:
             if os.path.exists(temporary):

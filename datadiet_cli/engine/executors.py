@@ -31,6 +31,14 @@ def _processes(workers: int) -> Executor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=silenced)
 
 
+def end(executor: Executor) -> None:
+    """End the processes of an executor, if it has any: nobody waits for what they do, which may take an hour."""
+    # Python 3.14 has terminate_workers() for this.
+    processes = getattr(executor, "_processes", None) or {}
+    for process in list(processes.values()):
+        process.terminate()
+
+
 EXECUTORS: dict[str, Callable[[int], Executor]] = {
     "serial": lambda _: SerialExecutor(),
     "threads": lambda workers: ThreadPoolExecutor(workers, thread_name_prefix="datadiet"),

@@ -165,8 +165,6 @@ def _written(path: str, views: Sequence[Bytes]) -> list[Span]:
             place += -(-len(view) // _ALIGNED) * _ALIGNED
         # Mapping beyond the end is an error of the system, not of Python: the last array may have been empty.
         file.truncate(max(place, 1))
-        file.flush()
-        os.fsync(file.fileno())  # other machines are to see it
     return spans
 
 
