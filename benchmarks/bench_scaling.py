@@ -14,6 +14,7 @@ import sys
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -160,19 +161,17 @@ def tables(results: list[dict[str, Any]]) -> None:
         print(f"| | *dask / processes* | {ratios(results, **same)} | |")
     print(HEAD.format("job, engine | samples"))
     for job in largest:
-        for engine in GROWING:
-            for size in sorted({one["size"] for one in results if one["job"] == job}):
-                found = figures(results, job=job, engine=engine, size=size, limit=False)
-                print(f"| {job}, {engine} | {size:,} | {found} |")
+        sizes = sorted({one["size"] for one in results if one["job"] == job})
+        for engine, size in product(GROWING, sizes):
+            found = figures(results, job=job, engine=engine, size=size, limit=False)
+            print(f"| {job}, {engine} | {size:,} | {found} |")
     print(HEAD.format("job, engine | memory"))
-    for job, size in largest.items():
-        if job == "pictures":
-            continue
-        for engine in LIMITED:
-            for limit, word in ((False, "as it comes"), (True, "limited")):
-                found = figures(results, job=job, size=size, engine=engine, limit=limit)
-                print(f"| {job}, {engine} | {word} | {found} |")
-        print(f"| {job}, *dask / processes* | limited | {ratios(results, job=job, size=size, limit=True)} | |")
+    for job in [job for job in largest if job != "pictures"]:
+        same = {"job": job, "size": largest[job]}
+        for engine, limit in product(LIMITED, (False, True)):
+            word = "limited" if limit else "as it comes"
+            print(f"| {job}, {engine} | {word} | {figures(results, engine=engine, limit=limit, **same)} |")
+        print(f"| {job}, *dask / processes* | limited | {ratios(results, limit=True, **same)} | |")
 
 
 def figures(results: list[dict[str, Any]], **case: Any) -> str:

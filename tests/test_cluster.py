@@ -78,6 +78,14 @@ def test_the_same_answer_on_four_processes(what, four, datadiet, tmp_path):  # n
         assert (made["workers"], made["threads"], made["versions"]["numpy"]) == (4, 4, np.__version__)
 
 
+def test_workers_were_started_elsewhere(four, datadiet, photos, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.chdir(photos.parent)
+    (tmp_path / "shared").mkdir()
+    ran = datadiet("dedup", photos.name, "out", "--no-cache", "--shared-dir", "shared", *on(four))
+    assert ran.code == ExitCode.DONE, ran.err
+    assert os.listdir("shared") == []
+
+
 def test_the_same_figures_of_trainings(launcher, datadiet, tmp_path):  # noqa: F811
     cluster = launcher.cluster(1)  # each would have to import torch
     flags = "--label cultivar --model linear --seeds 2 --epochs 2 --controls none --no-cache".split()
