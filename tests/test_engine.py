@@ -168,6 +168,23 @@ def test_whoever_interrupts_does_not_wait_for_processes(tmp_path):
         os.kill(int(os.listdir(tmp_path)[0]), 0)
 
 
+def noted(items, folder):
+    """How many are at work, this one among them."""
+    mine = folder / f"{os.getpid()}-{threading.get_ident()}-{items[0]}"
+    mine.touch()
+    time.sleep(0.05)
+    found = len(os.listdir(folder))
+    mine.unlink()
+    return found
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 4), (2, 2), (8, 1)])
+def test_calls_that_take_several_threads_leave_room(threads, most, tmp_path):
+    with Engine("threads", 4) as engine:
+        found = [found for _, found in engine.map(noted, range(12), tmp_path, chunk=1, each_takes=threads)]
+    assert max(found) <= most
+
+
 def test_workers_are_ours_to_use():
     assert 1 <= default_workers() <= (os.cpu_count() or 1)
     assert Engine().workers == default_workers()

@@ -103,6 +103,7 @@ class Engine:
         chunk: int,
         progress: Callable[[int], None] = lambda _: None,
         on_device: bool = False,
+        each_takes: int = 1,
     ) -> Iterator[tuple[slice, T]]:
         """Call ``kernel(items[a:b], *args)`` for consecutive chunks and yield (slice(a, b), result) in order.
 
@@ -116,6 +117,7 @@ class Engine:
             progress: told the number of items done since it was last told.
             on_device: whether the kernel computes on a GPU where there is one: on a cluster it then runs where a
                 GPU is, one call at a time on each.
+            each_takes: threads of a call; on the cores of this machine fewer calls run at a time.
 
         Raises:
             DatadietError: a worker process was killed, or the cluster was lost.
@@ -123,7 +125,8 @@ class Engine:
         parts = [slice(start, min(start + chunk, len(items))) for start in range(0, len(items), chunk)]
         call = Call(kernel, args)
         calls = (partial(call, items[part]) for part in parts)
-        for part, result in zip(parts, self._run(calls, name_of(kernel), on_device=on_device), strict=True):
+        results = self._run(calls, name_of(kernel), on_device=on_device, each_takes=each_takes)
+        for part, result in zip(parts, results, strict=True):
             progress(part.stop - part.start)
             yield part, result
 
@@ -212,20 +215,25 @@ class Engine:
         if self.name == "dask":
             self._connected().must_share(self._scratch.folder)
 
-    def _run(self, calls: Iterator[Callable[[], T]], said: str, *, on_device: bool) -> Iterator[T]:
+    def _run(self, calls: Iterator[Callable[[], T]], said: str, *, on_device: bool, each_takes: int = 1) -> Iterator[T]:
         """The results of calls, in order, a few of them under way; `said` names them for people."""
         running: deque[Future[T]] = deque()
         try:
             executor = self._ready(said, on_device)
             for call in calls:
                 running.append(self._submitted(executor, call))
-                while len(running) >= _AHEAD * self.workers:  # a cluster grows and shrinks
+                while len(running) >= self._most(each_takes):  # a cluster grows and shrinks
                     yield self._result(running.popleft())
             while running:
                 yield self._result(running.popleft())
         finally:
             for future in running:
                 future.cancel()
+
+    def _most(self, each_takes: int) -> int:
+        """Calls that may be under way; other machines' cores are for their owners to share out."""
+        here = self.name != "dask" or self.limits.scheduler is None
+        return max(self.workers // each_takes, 1) if here and each_takes > 1 else _AHEAD * self.workers
 
     def _submitted(self, executor: Executor, call: Callable[[], T]) -> "Future[T]":
         if self._cluster is not None:

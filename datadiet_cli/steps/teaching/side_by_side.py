@@ -38,8 +38,8 @@ def side_by_side(
 ) -> Iterator[T]:
     """Do so many things that take one training's threads each, and yield the results in order.
 
-    In threads of this process there are as many at a time as cores have room for, with the threads of each. Elsewhere
-    it is one to a worker, whatever number of threads it takes.
+    On this machine there are as many at a time as its workers have room for, with the threads of each. On the machines
+    of a cluster it is one to a worker, whatever number of threads it takes.
 
     Args:
         kernel: a module-level function of some of the numbers from 0 to `count`, and of what is given; it gives a
@@ -50,8 +50,12 @@ def side_by_side(
         context: the run.
         tell: told of each that is done.
     """
-    with _room(context.engine, tutor.settings.threads) as engine:
-        for _, made in engine.map(kernel, range(count), *given, chunk=1, progress=tell, on_device=True):
+    threads = tutor.settings.threads
+    with _room(context.engine, threads) as engine:
+        takes = 1 if engine.in_process else threads
+        for _, made in engine.map(
+            kernel, range(count), *given, chunk=1, progress=tell, on_device=True, each_takes=takes
+        ):
             yield from made
 
 
