@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods.hamming import pairs_within
 
 BRUTE_FORCE_HASHES = 50_000
@@ -61,7 +61,8 @@ def main() -> None:
 
     def search(n: int) -> tuple[dict[str, float], NDArray[np.int64]]:
         hashes = make_hashes(n, args.radius)
-        return measure(lambda: pairs_within(hashes, args.radius, Threads(args.workers)))
+        with Engine("threads", args.workers) as engine:
+            return measure(lambda: pairs_within(hashes, args.radius, engine))
 
     tenth, _ = search(args.n // 10)
     full, _ = search(args.n)

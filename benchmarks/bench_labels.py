@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sklearn import datasets
 from sklearn.metrics import average_precision_score
 
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods.mislabelled import find_mislabelled
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.residuals import find_odd_targets
@@ -73,7 +73,9 @@ def noisy(true: Ints, kind: str, share: float, seed: int) -> Ints:
 
 def learned(x: Floats, label: Ints, true: Ints) -> Case:
     fit = np.ones(len(label), bool)
-    return out_of_fold(x.astype(np.float32), label, fit, int(true.max()) + 1, crew=Threads(2)).probability, label, true
+    with Engine("threads", 2) as engine:
+        found = out_of_fold(x.astype(np.float32), label, fit, int(true.max()) + 1, crew=engine)
+    return found.probability, label, true
 
 
 def row(name: str, cases: Sequence[Case], rules: dict[str, Callable[[Floats, Ints], Any]]) -> list[float]:
@@ -168,7 +170,8 @@ def people(folders: Sequence[Path], encoders: Sequence[str], rules: dict[str, Ca
         for encoder in encoders:
             x, given, true = pictures(folder, encoder)
             fit = np.ones(len(given), bool)
-            found = out_of_fold(x, given, fit, int(given.max()) + 1, crew=Threads(2))
+            with Engine("threads", 2) as engine:
+                found = out_of_fold(x, given, fit, int(given.max()) + 1, crew=engine)
             row(f"{folder.name}, {encoder}", [(found.probability, given, true)], rules)
             said.append((f"{folder.name}, {encoder}", trust(x, given, fit, found.probability, found.neighbours)))
     trusts(said)

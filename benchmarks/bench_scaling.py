@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with cifar10.tar")
     parser.add_argument("--size", type=int, default=1_000_000, help="samples to make; a tenth and a hundredth as well")
     parser.add_argument("--jobs", nargs="+", default=["hashes", "texts", "rows", "pictures"])
-    parser.add_argument("--limit", default="300MB", help="the memory limit that is tried")
+    parser.add_argument("--limit", default="100MB", help="the memory limit that is tried")
     parser.add_argument("--rounds", type=int, default=1, help="of the largest size")
     parser.add_argument("--out", type=Path, help="a file for the results, as JSON")
     parser.add_argument("--work", type=Path, help="where to make the files (default: the folder for temporary files)")

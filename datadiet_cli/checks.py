@@ -2,10 +2,11 @@
 
 import json
 import os
+from collections.abc import Sequence
 
 from datadiet_cli.config.base import Common
 from datadiet_cli.config.registry import spec_of
-from datadiet_cli.data.mirror import exists, is_folder, local, named
+from datadiet_cli.data.mirror import exists, is_folder, local, named, real
 from datadiet_cli.data.places import is_url
 from datadiet_cli.data.publish import check_apart, check_output
 from datadiet_cli.data.stores import check_root, check_writable
@@ -42,6 +43,20 @@ def check_reach(request: Request) -> None:
     alone = engine in ("threads", "serial") or (engine == "dask" and request.common.scheduler == "inproc")
     if is_url(request.input) and not alone and request.input.lower().startswith("memory:"):
         raise ConfigError(f"--engine {engine}: {request.input} is known to this process alone; use --engine threads")
+
+
+def check_shared(common: Common, source: str, read: Sequence[str] = ()) -> None:
+    """Refuse a folder for temporary files that lies in INPUT, or in what else is read: nothing is written there.
+
+    Raises:
+        ConfigError: it does.
+    """
+    shared = common.shared_dir
+    if shared is None:
+        return
+    for path, name in [(source, "INPUT"), *((path, named(path)) for path in read)]:
+        if (real(shared) + os.sep).startswith(real(path).rstrip(os.sep) + os.sep):
+            raise ConfigError(f"--shared-dir {shared}: lies in {name}, which is never written to; name another folder")
 
 
 def _check_store(source: str, output: str, *, force: bool) -> None:

@@ -23,6 +23,7 @@ from datadiet_cli.engine import Engine
 ITSELF = "."
 """The path of an INPUT or OUTPUT that is a file."""
 _AT_ONCE = 128
+_ROOM = 256 << 20
 Progress = Callable[[str, int], Callable[[int], None]]
 _READ = (None, "symlink-outside-input")
 """Causes of entries that can be read all the same."""
@@ -82,7 +83,10 @@ def contents_of(
     paths = [os.path.join(root, entry.path) if entry.place is None else entry.place for entry in entries]
     digests: list[str | None] = []
     tell = progress("taking digests", len(paths))
-    for _, (values, readable) in engine.map(digest_files, paths, chunk=_AT_ONCE, progress=tell):
+    # What is fetched from a store lies in a temporary folder meanwhile, and a shard may have gigabytes.
+    largest = max((entry.size for entry in entries if entry.place is not None), default=0)
+    chunk = max(1, min(_AT_ONCE, _ROOM // max(largest, 1)))
+    for _, (values, readable) in engine.map(digest_files, paths, chunk=chunk, progress=tell):
         digits = values.tobytes().hex()
         digests += [digits[32 * i : 32 * i + 32] if known else None for i, known in enumerate(readable.tolist())]
     return {entry.path: Content(entry.size, digest) for entry, digest in zip(entries, digests, strict=True)}

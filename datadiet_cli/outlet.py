@@ -6,7 +6,7 @@ else is there, and the one of an OUTPUT that is replaced goes first of all.
 
 import json
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from datadiet_cli import changesfile, digestfile
@@ -27,13 +27,15 @@ class Outlet:
 
     Args:
         url: OUTPUT.
+        intermediate: URLs where the datasets between the steps go, if they do.
 
     Attributes:
         stage: where OUTPUT is made on this machine; what is to stand beside it is made beside that.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, intermediate: Sequence[str] = ()) -> None:
         self._url = url.rstrip("/")
+        self._intermediate = intermediate
         self._parent, _, name = self._url.rpartition("/")
         self._room = new_folder()
         self.stage = os.path.join(self._room, name)
@@ -102,9 +104,9 @@ class Outlet:
                 raise OutputError(f"{self._at(changed[0])}: is not what was read; run again when INPUT is quiet")
 
     def _old(self, manifest: str) -> list[str]:
-        """What is there of an earlier OUTPUT: its objects, and those beside it that its report names."""
+        """What is there of an earlier OUTPUT: its objects, those between its steps, and those that its report names."""
         report = self._at(manifest)
-        found = _objects(self._url) + _objects(report)
+        found = [url for place in (self._url, report, *self._intermediate) for url in _objects(place)]
         try:
             with open(local(report), "rb") as file:
                 document: dict[str, Any] = json.load(file)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from datadiet_cli.changes import Workshop
-from datadiet_cli.checks import SCORES, check, check_device, check_reach, report_of
+from datadiet_cli.checks import SCORES, check, check_device, check_reach, check_shared, report_of
 from datadiet_cli.config.registry import spec_of
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.fingerprint import fingerprint
@@ -89,6 +89,7 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
     check_reach(request)
     dataset = open_dataset(request.input, reading_of(common))
     read = [*common.reads(), *(path for step in request.steps for path in step.settings.reads())]
+    check_shared(common, request.input, read)
     state = key_of(dataset.source.signature(), [state_of(path) for path in read])
     key = request.key(state)
     if request.output is not None:
@@ -96,8 +97,9 @@ def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result
         if earlier is not None and all(exists(place) for place in request.intermediate):
             return _as_before(request, dataset, state, earlier, progress)
         check(request, request.output, read)
-    outlet = None if request.output is None or not is_url(request.output) else Outlet(request.output)
-    if outlet is not None:
+    outlet = None
+    if request.output is not None and is_url(request.output):
+        outlet = Outlet(request.output, request.intermediate)
         request = copy_with(request, stage=outlet.stage)
     results, engine = compute(request, dataset, state, workshop, progress)
     final = results[-1].after

@@ -7,9 +7,14 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from datadiet_cli.engine import Engine, Limits, sharing
+from datadiet_cli.encode import cached
+from datadiet_cli.encode.cache import Cache
+from datadiet_cli.encode.cached import remembered
+from datadiet_cli.engine import Engine, Exchange, Limits, sharing
+from datadiet_cli.engine import exchange as exchanging
 from datadiet_cli.engine.kept import WEEK
 from datadiet_cli.engine.sharing import Files, share
+from datadiet_cli.errors import DatadietError
 
 
 @pytest.fixture
@@ -73,6 +78,18 @@ class TestShared:
         del data
         assert not os.listdir(tmp_path)
 
+    @pytest.mark.parametrize("make", [np.asfortranarray, lambda data: data[5:], lambda data: data.view(data.dtype)])
+    def test_what_others_may_write_to_is_written_anew(self, make, files, tmp_path):
+        """And what is made to be pickled is not in a file that goes with it."""
+        whole = np.arange(60_000.0).reshape(300, 200)
+        data = make(whole)
+        data.flags.writeable = False
+        first = share((data, 1), files)
+        assert same(first.open()[0], data)
+        whole[:] = -1
+        assert same(share((data, 2), files).open()[0], data)
+        assert len(os.listdir(tmp_path)) == 2
+
     def test_a_header_that_was_tampered_with_is_not_opened(self, files):
         shared = share(["word"] * 50_000, files)
         with open(shared.own, "r+b") as file:
@@ -93,6 +110,91 @@ def test_large_arrays_lie_on_disk(tmp_path):
         assert type(large + 1) is np.ndarray
         assert large.sum() == 1000
     assert not list(tmp_path.iterdir())
+
+
+def of_many(paths, table):
+    return np.full((len(paths), 1), table[1], np.uint8), np.zeros(len(paths), bool)
+
+
+@pytest.mark.parametrize("number", [0, 1, 9])
+def test_what_all_blocks_of_files_need_is_shared_once(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(cached, "_BLOCK", 2)
+    shared, seen = tmp_path / "shared", set()
+    shared.mkdir()
+    paths = [str(tmp_path / f"{i}.txt") for i in range(number)]
+    for path in paths:
+        with open(path, "w") as file:
+            file.write(path)
+    limits = Limits(scheduler="inproc", shared_dir=str(shared))
+    with Engine("dask", 1, limits) as engine, Cache({"DATADIET_CACHE_DIR": str(tmp_path / "cache")}) as cache:
+        rows = remembered(paths, "name", 1, of_many, np.arange(99_999), cache=cache, engine=engine, chunk=1)
+        for _, made in rows:
+            assert (made == 1).all()
+            seen |= {path.name for path in shared.rglob("shared-*")}
+        assert not list(shared.rglob("shared-*"))
+    assert len(seen) == min(number, 1)
+
+
+COLUMNS = {
+    "one": np.arange(20),
+    "rows": np.arange(60, dtype=np.float32).reshape(20, 3),
+    "none": np.empty((20, 0), dtype=np.uint8),
+}
+
+
+class TestExchange:
+    """Bucket files: what was written comes back, or one line."""
+
+    @pytest.fixture
+    def exchange(self, tmp_path):
+        made = Exchange(str(tmp_path), 4)
+        made.write(0, np.arange(20) % 3, COLUMNS)
+        made.write(1, np.full(20, 1), COLUMNS)
+        return made
+
+    def test_comes_back_in_order(self, exchange):
+        for bucket, found in enumerate(exchange.read_some(range(4), 0)):
+            for name, values in COLUMNS.items():
+                assert same(values[np.arange(20) % 3 == bucket], found[name])
+        both = exchange.read(1, [0, 1])
+        assert both["one"].tolist() == [*range(1, 20, 3), *range(20)]
+        assert both["rows"].shape == (27, 3)
+
+    def test_only_a_bucket_and_what_is_said_of_it_is_read(self, tmp_path, monkeypatch):
+        exchange = Exchange(str(tmp_path), 3000)
+        exchange.write(0, np.arange(9000) % 3000, {"value": np.arange(9000)})
+        read, once = [], exchanging._span
+        monkeypatch.setattr(exchanging, "_span", lambda file, *span: read.append(span[1]) or once(file, *span))
+        assert exchange.read(2999, [0])["value"].tolist() == [2999, 5999, 8999]
+        assert sum(read) < 250
+
+    @pytest.mark.parametrize("damage", ["turned", "cut", "none"])
+    def test_any_damage_is_noticed(self, exchange, damage):
+        """Whichever byte it hits: of the records, the index, the columns or the end."""
+        whole = exchange.read_some(range(4), 0)
+        path = exchange._path(0)
+        with open(path, "rb") as file:
+            good = file.read()
+        for place in range(len(good)):
+            bad = {"cut": good[:place], "turned": bytearray(good), "none": b""}[damage]
+            if damage == "turned":
+                bad[place] ^= 1 << place % 8
+            with open(path, "wb") as file:
+                file.write(bad)
+            with pytest.raises(DatadietError, match="missing or damaged"):
+                exchange.read_some(range(4), 0)
+            if damage == "none":
+                break
+        with open(path, "wb") as file:
+            file.write(good)
+        assert all(
+            same(a[name], b[name]) for a, b in zip(whole, exchange.read_some(range(4), 0), strict=True) for name in a
+        )
+
+    def test_there_is_no_such_piece_or_bucket(self, exchange):
+        for bucket, piece in ((0, 2), (4, 0), (-1, 0)):
+            with pytest.raises(DatadietError, match="missing or damaged"):
+                exchange.read(bucket, [piece])
 
 
 class TestKept:

@@ -13,7 +13,7 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.engine import Engine, Limits
 from datadiet_cli.errors import InputError
-from datadiet_cli.methods.crew import ALONE, Threads
+from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.probabilities import out_of_fold
 from datadiet_cli.methods.residuals import find_odd_targets
 from datadiet_cli.nn.record import Record
@@ -64,7 +64,7 @@ def some(n=150, classes=3, seed=0):
 def test_probabilities_are_the_same_to_the_last_bit(engines):
     x, label, fit = some()
     alone = out_of_fold(x, label, fit, 3, folds=2, crew=ALONE)
-    for crew in (Threads(2), *engines.values()):
+    for crew in engines.values():
         found = out_of_fold(x, label, fit, 3, folds=2, crew=crew)
         assert np.array_equal(found.probability, alone.probability)
         assert np.array_equal(found.neighbours, alone.neighbours)
@@ -77,7 +77,7 @@ def test_odd_targets_are_the_same_to_the_last_bit(engines):
     target[:9] += 40
     alone = find_odd_targets(x, target, fit, folds=2, crew=ALONE)
     assert alone.wrong[:9][fit[:9]].all()
-    for crew in (Threads(2), *engines.values()):
+    for crew in engines.values():
         found = find_odd_targets(x, target, fit, folds=2, crew=crew)
         assert np.array_equal(found.score, alone.score)
         assert np.array_equal(found.suggested, alone.suggested)

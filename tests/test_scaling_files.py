@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -262,17 +263,20 @@ def test_the_model_goes_on_as_what_was_measured(monkeypatch):
 
     results = [
         {
-            "job": "j", "engine": "dask", "limit": limit, "size": n, "coordinator_cpu": 1 + 1e-5 * n,
-            "cpu": 1 + 1e-5 * n + 2 + (n / 1e4) ** 2, "coordinator": 100 + n / 2**20 * 200, "network": 50 * n,
+            "job": "j", "engine": engine, "limit": limit, "size": n, "coordinator_cpu": 1 + 1e-5 * n,
+            "cpu": 1 + 1e-5 * n + 2 + (n / 1e4) ** 2, "own": 100 + n / 2**20 * 200, "network": 50 * n,
+            "coordinator": 100 + n / 2**20 * 200,
             "memory": 500 + n / 2**20 * 200, "scratch": 80 * n if limit else 0,
         }
         for n in (100, 10_000, 100_000)
-        for limit in (False, True)
+        for engine, limit in (("dask", False), ("dask", True), ("threads", False))
     ]  # fmt: skip
     one = measured(results, "j", 2)
-    assert one.power == pytest.approx(2, abs=1e-3)
+    assert one.power == pytest.approx(2, abs=0.1)  # the coordinator's part is in it
+    assert one.workers == pytest.approx(100, rel=1e-3)
     assert (one.coordinator, one.memory, one.network, one.files) == pytest.approx((1e-5, 200, 50, 80))
     assert (one.held, one.worker) == pytest.approx((100 * 2**20, 200 * 2**20))
+    one = replace(one, power=2)
     told = {name: there for name, _, there in rows(one, Cluster(1e7, 10, 10, 0.5, 1e8, 1e9))}
     assert told["CPU of workers"] == "5.6 h"  # 1e6 s on 100 cores, busy half of the time
     assert told["CPU of the coordinator"] == "2 min"

@@ -339,26 +339,166 @@ def test_a_pipeline_whose_steps_change_and_make_samples(memory, datadiet, tmp_pa
     assert datadiet("verify", "memory://data/out").code == 1
 
 
+def test_force_replaces_what_lies_between_the_steps(memory, datadiet, tmp_path, monkeypatch):
+    """A sample that is new in no earlier result would stay there for ever; and a failure takes back nothing old."""
+    upload(memory, texts(tmp_path / "in"), "/data/in")
+    memory.pipe_file("/data/out.after-1-dedup/a/old.txt", b"old")
+    memory.pipe_file("/data/out.after-1-dedup/a/one.txt", b"old")
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("steps: [{dedup: {}}, {denoise: {}}]\n")
+    arguments = ["run", plan, "--input", "memory://data/in", "--output", "memory://data/out", "--keep-intermediate"]
+    real = MemoryFileSystem.cp_file
+
+    def failing(self, one, two, **options):
+        if two.startswith("/data/out/"):
+            raise OSError(28, "No space left in the store")
+        return real(self, one, two, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "cp_file", failing)
+        assert datadiet(*arguments, "--force").code == 2
+    assert sorted(held(memory, "/data/out.after-1-dedup")) == ["a/old.txt", "a/one.txt"]
+    ran = datadiet(*arguments, "--force")
+    assert ran.code == 0, ran.err
+    assert sorted(held(memory, "/data/out.after-1-dedup")) == ["a/one.txt", "a/two.txt", "b/three.txt"]
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+@pytest.mark.parametrize("output", [["--dry-run"], ["out"]])
+def test_temporary_files_do_not_go_where_is_read(datadiet, tmp_path, monkeypatch, inside, output):
+    monkeypatch.chdir(tmp_path)
+    texts(tmp_path / "in")
+    shutil.copytree(tmp_path / "in", tmp_path / "other")
+    (tmp_path / "link").symlink_to("in")
+    for shared, what in (("in", "INPUT"), ("link", "INPUT"), ("other", "other")):
+        (tmp_path / shared / inside).mkdir(exist_ok=True)
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        place = str(Path(shared, inside))
+        ran = datadiet("dedup", "in", *output, "--against", "other", "--shared-dir", place, "--engine", "processes")
+        assert ran.code == 2
+        assert ran.complaint == f"--shared-dir {place}: lies in {what}, which is never written to; name another folder"
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_a_store_that_does_not_answer_is_not_empty(memory, datadiet, tmp_path, monkeypatch):
+    """To take it for one would replace what is there."""
+    source = texts(tmp_path / "in")
+    memory.pipe_file("/data/out/mine.txt", b"mine")
+
+    def refusing(self, path, **_):
+        raise OSError(13, "the store refuses")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "info", refusing)
+        ran = datadiet("dedup", source, "memory://data/out")
+    assert ran.code == 2
+    assert "the store refuses" in ran.complaint
+    assert held(memory, "/data/out") == {"mine.txt": b"mine"}
+    assert stores.kind_of("memory://data/out") == "folder"
+    assert stores.kind_of("memory://data/out/mine.txt") == "file"
+    assert stores.kind_of("memory://data/none") is None
+    assert stores.kind_of(f"file://{source}/a/one.txt/below") is None
+
+
+@pytest.mark.parametrize(("code", "ends"), [("AccessDenied", False), ("ExpiredToken", True)])
+def test_an_object_of_s3_that_may_not_be_read_is_unreadable(memory, tmp_path, monkeypatch, code, ends):
+    """The library of S3 calls both a PermissionError without a number; keys that are too old are all objects' fate."""
+
+    class RefusedError(Exception):
+        response = {"Error": {"Code": code}}  # noqa: RUF012 - as botocore has it
+
+    def refusing(self, path, *_, **__):
+        raise PermissionError(code) from RefusedError()
+
+    memory.pipe_file("/data/one", b"0123456789")
+    monkeypatch.setattr(MemoryFileSystem, "get_file", refusing)
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refusing)
+    wanted = [(transfer.Span("memory://data/one", offset, 4), str(tmp_path / str(offset))) for offset in (0, 3)]
+    for span in wanted:
+        if ends:
+            with pytest.raises(OSError, match=code):
+                transfer.fetch([span])
+        else:
+            transfer.fetch([span])
+    assert not [path for path in files(tmp_path) if not ends]
+
+
+def test_names_that_are_too_long_for_a_file(memory, datadiet, tmp_path):
+    memory.pipe_file("/data/in/a/good.txt", b"some words that stand here")
+    for name in ("n" * 256 + ".txt", "ü" * 130 + "/x.txt"):
+        memory.store[f"/data/in/{name}"] = memory.store["/data/in/a/good.txt"]
+    ran = datadiet("dedup", "memory://data/in", tmp_path / "out")
+    assert ran.code == 3, ran.err
+    assert sorted(files(tmp_path / "out")) == ["a/good.txt"]
+    memory.pipe_file("/data/" + "t" * 300 + ".csv", b"x,y\n1,2\n1,2\n")
+    assert datadiet("dedup", "memory://data/" + "t" * 300 + ".csv", tmp_path / "out.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "same", "other"),
+    [
+        ("memory://data/in", "Memory:///data//in/", "memory://other/in"),
+        ("hosted://me@HostA/x", "hosted://hosta//x/", "hosted://hostB/x"),
+        ("http://host/x.csv", "HTTP://host/x.csv", "http://other/x.csv"),
+    ],
+)
+def test_places_on_two_hosts_are_two(memory, monkeypatch, url, same, other):
+    """Of the stores whose paths are without their host."""
+
+    class Hosted(MemoryFileSystem):
+        protocol = "hosted"
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return "/" + path.partition("://")[2].partition("/")[2].strip("/")
+
+    pytest.importorskip("aiohttp")
+    monkeypatch.setitem(sys.modules["fsspec.registry"]._registry, "hosted", Hosted)
+    assert stores.canonical(url) == stores.canonical(same) != stores.canonical(other)
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         """Say nothing."""
 
+    def send_head(self):
+        """Refuse some."""
+        if "refused" in self.path:
+            return self.send_error(503, "busy")
+        return super().send_head()
+
 
 def test_a_table_from_a_web_server(tmp_path, datadiet):
     pytest.importorskip("aiohttp")
+    proving = ["--seeds", "2", "--bootstrap", "100", "--model", "linear", "--label", "label"]
     shutil.copy(ROOT / "sample_data" / "table.csv", tmp_path / "table.csv")
+    points = "".join(f"{i * i % 31 / 7:.3f},{'ab'[i * i % 31 > 12]}\n" for i in range(60))
+    (tmp_path / "points.csv").write_text(f"x,label\n{points}")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/table.csv?token=secret"
+        url = f"http://127.0.0.1:{server.server_port}/table.csv?token=a%2Fsecret"
         ran = datadiet("dedup", url, tmp_path / "out.csv")
         gone = datadiet("dedup", url.replace("table", "nothing"), "--dry-run")
+        busy = datadiet("dedup", url.replace("table", "refused"), "--dry-run")
+        held = datadiet("dedup", tmp_path / "table.csv", tmp_path / "rest.csv", "--against", url, "--html")
+        before = url.replace("table", "points")
+        proof = datadiet("evaluate", tmp_path / "points.csv", tmp_path / "proof.json", "--against", before, *proving)
         server.shutdown()
+    silent = datadiet("dedup", url, "--dry-run")
     assert ran.code == 0, ran.err
     assert datadiet("dedup", tmp_path / "table.csv", tmp_path / "same.csv").code == 0
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "same.csv").read_bytes()
     assert "secret" not in (tmp_path / "out.csv.report.json").read_text() + ran.err + gone.err
-    assert gone.code == 2
+    assert (gone.code, busy.code, silent.code) == (2, 2, 2)
     assert "does not exist" in gone.complaint
+    assert "503" in busy.complaint
+    assert "does not exist" not in busy.complaint + silent.complaint
+    assert "secret" not in busy.err + silent.err
+    assert (held.code, proof.code) == (0, 0), held.err + proof.err
+    made = [path for path in tmp_path.iterdir() if path.name.startswith(("rest", "proof"))]
+    assert {"rest.csv.report.json", "rest.csv.report.html", "proof.json"} <= {path.name for path in made}
+    assert not [path.name for path in made if b"secret" in path.read_bytes()]
+    assert "secret" not in held.err + proof.err
 
 
 def test_spans_of_objects_and_what_is_no_longer_as_long(memory, tmp_path):

@@ -1,9 +1,10 @@
 """A larger cluster, computed from what was measured on one machine: see docs/scaling.md for what it takes for granted.
 
 Reads the results of `bench_scaling.py --out`. For each job, of the run on a local Dask cluster: what a sample costs the
-workers and the coordinator, as the slope between the two largest sizes, so that starting up does not count; the power
-of the number of samples with which the workers' part grew, if that is more than one; bytes through the network, bytes
-in files, memory. The limited run counts where there is one, since a larger dataset goes that way.
+workers and the coordinator beyond the least of the runs, which is starting up; bytes through the network, bytes in
+files, memory. The limited run counts where there is one, since a larger dataset goes that way. The power of the number
+of samples with which the work grows, if more than one, is that of the two largest runs on threads: Dask may go another
+way from some size on.
 """
 
 import argparse
@@ -16,7 +17,10 @@ from statistics import median
 from typing import Any
 
 _LEAST = 1e-3
-"""Seconds of CPU that a workers' part has at the least, so that its growth can be told."""
+"""What a run takes beyond the least of them at the least: seconds or MiB; so growth can be told."""
+
+_TELLING = 0.1
+"""Seconds that must have been worked for growth to be told from chance."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Sample:
         workers: CPU seconds of all workers in that run.
         power: of the number of samples with which those grow.
         coordinator: CPU seconds a sample.
-        memory: bytes a sample in the coordinator.
+        memory: bytes a sample in the coordinator; what it maps of files does not count.
         held: bytes that the coordinator holds whatever the number of samples.
         worker: bytes that a worker held.
         network: bytes a sample between coordinator, scheduler and workers; no number if not measured.
@@ -75,33 +79,30 @@ def measured(results: list[dict[str, Any]], job: str, cores: int) -> Sample:
         job: its name.
         cores: of the machine: as many workers there were.
     """
-    own = [one for one in results if (one["job"], one["engine"]) == (job, "dask")]
+    own = [one for one in results if one["job"] == job]
     least, *_, small, large = sorted({one["size"] for one in own})
-    limited = any(one["limit"] for one in own)
+    limited = any(one["limit"] and one["engine"] == "dask" for one in own)
 
-    def of(what: str, size: int, *, limit: bool = False) -> float:
-        found = [one[what] for one in own if (one["size"], one["limit"]) == (size, limit)]
+    def of(what: str, size: int, engine: str = "dask") -> float:
+        wanted = (size, engine, limited and size == large and engine == "dask")
+        found = [one[what] for one in own if (one["size"], one["engine"], one["limit"]) == wanted]
         return median(float("nan") if value is None else float(value) for value in found)
 
-    def by_workers(size: int, *, limit: bool = False) -> float:
-        return of("cpu", size, limit=limit) - of("coordinator_cpu", size, limit=limit)
+    def beyond(what: str, size: int = large, engine: str = "dask") -> float:
+        return max(of(what, size, engine) - of(what, least, engine), _LEAST)
 
-    def slope(what: str) -> float:
-        return max(0.0, (of(what, large) - of(what, small)) / (large - small))
-
-    started = by_workers(least)
-    before, after = (max(by_workers(size) - started, _LEAST) for size in (small, large))
-    memory = slope("coordinator") * 2**20
+    before, after = (beyond("cpu", size, "threads") for size in (small, large))
+    memory = beyond("own") * 2**20 / (large - least)
     return Sample(
         size=large,
-        workers=max(after, by_workers(large, limit=True) - started) if limited else after,
-        power=max(1.0, math.log(after / before) / math.log(large / small)),
-        coordinator=slope("coordinator_cpu"),
+        workers=max(beyond("cpu") - beyond("coordinator_cpu"), _LEAST),
+        power=max(1.0, math.log(after / before, large / small)) if before > _TELLING else 1.0,
+        coordinator=beyond("coordinator_cpu") / (large - least),
         memory=memory,
-        held=max(0.0, of("coordinator", large) * 2**20 - memory * large),
-        worker=max(0.0, of("memory", large, limit=limited) - of("coordinator", large, limit=limited)) * 2**20 / cores,
-        network=slope("network"),
-        files=of("scratch", large, limit=limited) / large,
+        held=max(0.0, of("own", large) * 2**20 - memory * large),
+        worker=max(0.0, of("memory", large) - of("coordinator", large)) * 2**20 / cores,
+        network=of("network", large) / large,
+        files=of("scratch", large) / large,
     )
 
 

@@ -28,7 +28,8 @@ class Cost:
         coordinator_cpu: those of the process that was started; with a cluster of its own that is the scheduler, too.
         memory: the most that all held at once, MiB: what each has of its own, and pages of files (programs, arrays that
             are mapped) as the one has them that has the most, since most of them are shared.
-        coordinator: the most that the process that was started held, MiB.
+        coordinator: the most that the process that was started held, MiB, with what it maps of files.
+        own: the same without, since pages of files can go and come back, MiB.
         network: bytes through the loopback device, if the command had one to itself.
         scratch: the most bytes in the folder of temporary files.
         answer: digest of what it wrote to stdout.
@@ -39,6 +40,7 @@ class Cost:
     coordinator_cpu: float = 0.0
     memory: float = 0.0
     coordinator: float = 0.0
+    own: float = 0.0
     network: int | None = None
     scratch: int = 0
     answer: str = ""
@@ -107,7 +109,9 @@ def _watch(root: int, scratch: Path, cost: Cost, over: threading.Event, alone: b
         cost.memory = max(cost.memory, (own + files) / 1024)
         cost.scratch = max(cost.scratch, _size(scratch))
         try:
-            cost.coordinator = max(cost.coordinator, _status(root)["VmHWM"] / 1024)
+            held = _status(root)
+            cost.coordinator = max(cost.coordinator, held["VmHWM"] / 1024)
+            cost.own = max(cost.own, (held["RssAnon"] + held["RssShmem"]) / 1024)
             if alone:
                 cost.network = max(cost.network or 0, _loopback(root))
         except (OSError, ValueError, LookupError):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from datadiet_cli.data.places import Place, fetch, is_url
-from datadiet_cli.data.scan import Entry
+from datadiet_cli.data.scan import LONGEST_NAME, Entry
 from datadiet_cli.errors import InputError
 
 SIDECARS = (
@@ -14,6 +14,9 @@ SIDECARS = (
     ".yaml", ".yml",
 )  # fmt: skip
 """Ends of the names of files that may speak of samples, and must be looked into to know what a folder is."""
+
+_LONGEST = 32
+"""Characters of an ending that say what a file is; a name may be all ending."""
 
 
 @cache
@@ -37,7 +40,10 @@ def local(path: str) -> str:
         return path
     from datadiet_cli.data import stores, transfer
 
-    target = os.path.join(new_folder(), os.path.basename(stores.shown(path)) or "object")
+    name = os.path.basename(stores.shown(path)) or "object"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = "object" + os.path.splitext(name)[1][-_LONGEST:]
+    target = os.path.join(new_folder(), name)
     transfer.get(path, target)
     return target
 

@@ -14,8 +14,8 @@ from datadiet_cli.data.dataset import UNKNOWN, Dataset, encode_names
 from datadiet_cli.data.fingerprint import signature
 from datadiet_cli.data.folder import FolderSource
 from datadiet_cli.data.kinds import SPLIT_NAMES
-from datadiet_cli.data.mirror import exists, is_folder, local, mirror
-from datadiet_cli.data.places import is_url
+from datadiet_cli.data.mirror import exists, is_folder, local, mirror, named
+from datadiet_cli.data.places import Place, is_url
 from datadiet_cli.data.reading import Reading, split_column
 from datadiet_cli.data.scan import Entry, scan
 from datadiet_cli.data.shardopen import Opened, is_shard, open_shards, shards_among
@@ -98,15 +98,22 @@ def _open_away(url: str, reading: Reading) -> Dataset:
     path = shown(url)
     if is_folder(url):
         return _open_folder(url, reading)
+    if is_shard(path):
+        found = object_at(url)
+        if found.size < 0:
+            raise InputError(f"{path}: the server tells no size; copy it here first")
+        place = Place(url, os.path.splitext(path)[1], 0, found.size, found.stamp)
+        return _single_shard(url, Entry(found.name, found.size, found.mtime_ns, None, place.text()), reading)
     if not is_table(path):
         raise InputError(
-            f"{path}: unknown kind of file; INPUT is a folder of a store, or a .csv, .tsv, .jsonl or .parquet table"
+            f"{path}: unknown kind of file; INPUT is a folder of a store, a .csv, .tsv, .jsonl or .parquet table, or a "
+            ".tar of samples"
         )
-    stamp, place = object_at(url).stamp, local(url)
-    with _named(place, path):
-        dataset = _open_table(place, reading)
+    stamp, file = object_at(url).stamp, local(url)
+    with _named(file, path):
+        dataset = _open_table(file, reading)
     assert isinstance(dataset.source, TableSource)  # noqa: S101 - a table was opened
-    return replace(dataset, source=replace(dataset.source, path=path, place=place, stamp=stamp))
+    return replace(dataset, source=replace(dataset.source, path=path, place=file, stamp=stamp))
 
 
 @contextmanager
@@ -199,11 +206,14 @@ def _codes(file: TableFile, column: str | None) -> tuple[NDArray[np.int32], tupl
 def _open_shard(path: str, reading: Reading) -> Dataset:
     """Open the only shard that there is."""
     status = os.stat(path)
-    entry = Entry(os.path.basename(path), status.st_size, status.st_mtime_ns)
-    opened = open_shards(path, [entry], [], [], reading)
+    return _single_shard(path, Entry(os.path.basename(path), status.st_size, status.st_mtime_ns), reading)
+
+
+def _single_shard(path: str, entry: Entry, reading: Reading) -> Dataset:
+    opened = open_shards(path, [entry], [], [], reading, single=True)
     if opened is None:
-        raise InputError(f"{path}: holds nothing that has the name of a sample, such as 000000.jpg")
-    return _in_shards(path, opened, reading)
+        raise InputError(f"{named(path)}: holds nothing that has the name of a sample, such as 000000.jpg")
+    return _in_shards(named(path), opened, reading)
 
 
 def _in_shards(path: str, opened: Opened, reading: Reading) -> Dataset:
@@ -220,16 +230,12 @@ def _open_folder(path: str, reading: Reading) -> Dataset:
     if not found.entries:
         raise InputError(f"{path}: the folder is empty; INPUT must hold at least one sample")
     shards = shards_among(found.entries)
-    if shards and is_url(path):
-        raise InputError(
-            f"{shown(path)}: holds WebDataset shards, which are read from files of this machine only; copy them here"
-        )
     if shards:
-        named = {entry.path for entry in shards}
-        others = [entry for entry in found.entries if entry.path not in named]
+        there = {entry.path for entry in shards}
+        others = [entry for entry in found.entries if entry.path not in there]
         opened = open_shards(path, shards, others, found.directories, reading)
         if opened is not None:
-            return _in_shards(path, opened, reading)
+            return _in_shards(named(path), opened, reading)
     kind = layouts.folder_kind(found.entries)
     samples, others = layouts.divide(found.entries, kind)
     if not samples:

@@ -4,17 +4,24 @@ Such a sample goes by a *place*, a string that says all that is needed to fetch 
 characters, which no file name can have: who takes it for one fails at once.
 """
 
+import fcntl
 import os
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
 from typing import Any, NamedTuple
 
 import xxhash
 
 _MARK = "\0"
 _MEMORY = "/dev/shm"  # noqa: S108 - what is made there has a name that nobody else has
+_OURS = "datadiet-fetched-"
+"""Begins the names of folders there. They are locked while they are in use, for nothing else empties memory after a
+process that was killed."""
+_TRIES = 3
 _SMALL = 16 << 20
 _PIECE = 1 << 20
 _LONGEST = 32
@@ -83,7 +90,7 @@ def here(items: Any, kernel: Callable[..., Any]) -> Iterator[Any]:
         return
     wanted = dict.fromkeys(text for item in items for text in _texts(item) if _MARK in text)
     places = [place for place in map(Place.of, wanted) if place is not None]
-    with tempfile.TemporaryDirectory(prefix="datadiet-", dir=_room(places)) as folder:
+    with _folder_for(places) as folder:
         names = (os.path.join(folder, f"{number}{place.suffix[:_LONGEST]}") for number, place in enumerate(places))
         fetched = dict(zip(wanted, names, strict=True))
         fetch(fetched)
@@ -98,7 +105,11 @@ def fetch(wanted: dict[str, str]) -> None:
 
         away = ((Place.of(text), target) for text, target in wanted.items())
         transfer.fetch(
-            [(transfer.Span(p.file, p.offset, p.size), to) for p, to in away if p is not None and is_url(p.file)]
+            [
+                (transfer.Span(p.file, p.offset, p.size, p.stamp if p.offset else ""), to)
+                for p, to in away
+                if p is not None and is_url(p.file)
+            ]
         )
     for source, (place, target) in zip(sources(place for place, _ in spans), spans, strict=True):
         if source >= 0:
@@ -159,17 +170,67 @@ def _cut(source: int, place: Place, target: str) -> None:
                 left = left[file.write(left) :]
 
 
-def _room(places: Sequence[Place]) -> str | None:
-    """A folder in memory for a few small files, which costs half of what one on a disk does; None for the usual."""
+def _folder_for(places: Sequence[Place]) -> AbstractContextManager[str]:
+    """A new folder: in memory for a few small files, which costs half of what one on a disk does; else a usual one."""
     needed = sum(place.size for place in places)
-    if needed > _SMALL:
-        return None
     try:
-        room = os.statvfs(_MEMORY)
+        room = os.statvfs(_MEMORY) if needed <= _SMALL else None
+    except OSError:
+        room = None
+    # Others look at the same moment.
+    if room is None or room.f_bavail * room.f_frsize <= 64 * needed or not os.access(_MEMORY, os.W_OK | os.X_OK):
+        return tempfile.TemporaryDirectory(prefix="datadiet-")
+    _sweep()
+    # Whoever sweeps at this moment may lock it first; and there are systems without such locks.
+    for _ in range(_TRIES):
+        folder = tempfile.mkdtemp(prefix=_OURS, dir=_MEMORY)
+        lock = _lock(folder)
+        if lock is not None:
+            return _locked(folder, lock)
+        shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix="datadiet-")
+
+
+@contextmanager
+def _locked(folder: str, lock: int) -> Iterator[str]:
+    """A folder that is locked while it is in use, and then goes."""
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder)
+        finally:
+            os.close(lock)
+
+
+@cache
+def _sweep() -> None:
+    """Remove folders whose owners were killed, once in the life of a process.
+
+    Others who use the same memory may not be seen, as in another container, but their locks are.
+    """
+    with os.scandir(_MEMORY) as entries:
+        found = [entry.path for entry in entries if entry.name.startswith(_OURS)]
+    for folder in found:
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: str) -> int | None:
+    """Lock a folder of ours, as long as what is given is open; None if it is somebody else's, in use, or gone."""
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
-    # Others look at the same moment.
-    return _MEMORY if room.f_bavail * room.f_frsize > 64 * needed and os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    with suppress(OSError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        status = os.fstat(lock)
+        if status.st_uid == os.geteuid() and os.path.samestat(status, os.lstat(folder)):
+            return lock
+    os.close(lock)
+    return None
 
 
 def _texts(item: Any) -> Sequence[str]:

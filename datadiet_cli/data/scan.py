@@ -9,7 +9,9 @@ from typing import NamedTuple
 from datadiet_cli.data.places import Place, is_url
 from datadiet_cli.errors import InputError
 
-_NO_PARTS = frozenset({"", ".", ".."})
+LONGEST_NAME = 255
+"""Bytes of a part of a path, as file systems have it."""
+_NO_PARTS = frozenset({b"", b".", b".."})
 
 
 class Entry(NamedTuple):
@@ -36,7 +38,8 @@ UNCOPYABLE = {
     "symlink-to-directory": "a symbolic link to a directory; --follow-symlinks allows it",
     "symlink-loop": "a symbolic link that leads back to itself, or to a directory that is listed anyway",
     "not-a-regular-file": "not a regular file",
-    "no-file-name": "an object whose name no file can have: an empty part, . or .. in it, or objects below it",
+    "no-file-name": "an object whose name no file can have: an empty part, . or .., a part of more than 255 bytes, or "
+    "objects below it",
 }
 
 
@@ -76,7 +79,7 @@ def _scan_store(url: str) -> Scan:
 
     found = Scan()
     objects = stores.list_objects(url)
-    fit = [_NO_PARTS.isdisjoint(one.name.split("/")) and "\0" not in one.name for one in objects]
+    fit = [_fits(one.name) for one in objects]
     parents = {parent for one, fits in zip(objects, fit, strict=True) if fits for parent in _parents(one.name)}
     for one, fits in zip(objects, fit, strict=True):
         if one.size < 0:
@@ -86,6 +89,12 @@ def _scan_store(url: str) -> Scan:
         found.entries.append(Entry(one.name, one.size, one.mtime_ns, cause, None if cause else place))
     found.directories = sorted(parents)
     return found
+
+
+def _fits(name: str) -> bool:
+    """Whether a file of this machine can have the name of an object."""
+    parts = os.fsencode(name).split(b"/")
+    return "\0" not in name and _NO_PARTS.isdisjoint(parts) and max(map(len, parts)) <= LONGEST_NAME
 
 
 def _parents(name: str) -> Iterator[str]:

@@ -6,22 +6,22 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.data.annotations import split_of_folders, split_of_name
 from datadiet_cli.data.kinds import BY_KIND, is_hidden, kind_of
-from datadiet_cli.data.places import Place, stamp_of
+from datadiet_cli.data.mirror import mirror, named
+from datadiet_cli.data.places import Place, is_url
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.data.scan import Entry
-from datadiet_cli.data.shards import Shard, ShardSource
-from datadiet_cli.data.shardscan import JSON, LABEL, Asked, Index, index_shard
-from datadiet_cli.data.tarindex import TarError
+from datadiet_cli.data.shard import Shard
+from datadiet_cli.data.shardplaces import SUFFIX, index_at, place_of
+from datadiet_cli.data.shards import ShardSource
+from datadiet_cli.data.shardscan import JSON, LABEL, Asked, Index
 from datadiet_cli.errors import InputError
 
-SUFFIX = ".tar"
 _PACKED = tuple(
     f"{tar}{packer}" for tar in (".tar.", ".t") for packer in ("gz", "bz2", "xz", "zst", "lz4", "bz", "lzma")
 )
@@ -62,7 +62,13 @@ def shards_among(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def open_shards(
-    path: str, entries: Sequence[Entry], others: Sequence[Entry], directories: Sequence[str], reading: Reading
+    path: str,
+    entries: Sequence[Entry],
+    others: Sequence[Entry],
+    directories: Sequence[str],
+    reading: Reading,
+    *,
+    single: bool = False,
 ) -> Opened | None:
     """Open shards as a dataset.
 
@@ -72,6 +78,7 @@ def open_shards(
         others: files beside them.
         directories: of the folder.
         reading: what the user named.
+        single: whether INPUT is the only shard, and no folder.
 
     Returns:
         the dataset; None if the tar files hold nothing that has the name of a sample.
@@ -79,55 +86,53 @@ def open_shards(
     Raises:
         InputError: a shard is damaged, compressed or not a tar file, or nothing says what the user named.
     """
+    away, path = path if is_url(path) else None, named(path)
     packed = next((entry.path for entry in others if entry.path.lower().endswith(_PACKED)), None)
     if packed is not None:
         raise InputError(
             f"{path}: {packed} is compressed, and its samples would be left out; unpack it to a plain .tar, or take it "
             "out of INPUT"
         )
-    single = not os.path.isdir(path)
     root = os.path.dirname(path) if single else path
     asked = Asked(None if reading.label is None else reading.label.removeprefix("."), reading.split)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        indexes = list(pool.map(lambda entry: _index(root, entry, asked), entries))
+        places = list(pool.map(lambda entry: place_of(root, entry), entries))
+        indexes = list(pool.map(lambda place: index_at(place, asked), places))
     if not any(index.keys for index in indexes):
         return None
-    return _Opening(path, root, entries, indexes, reading, asked).opened(others, directories, single)
-
-
-def _index(root: str, entry: Entry, asked: Asked) -> Index:
-    file = os.path.join(root, entry.path)
-    try:
-        with _open(file) as stream:
-            return index_shard(stream, asked)
-    except TarError as error:
-        raise InputError(f"{file}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-
-
-def _open(file: str) -> BinaryIO:
-    return open(file, "rb")
+    shadow = mirror(away, []) if away is not None and not single else None
+    opening = _Opening(path, entries, places, indexes, reading, asked)
+    return opening.opened(others, directories, single, shadow)
 
 
 class _Opening:
     """All shards together."""
 
     def __init__(
-        self, path: str, root: str, entries: Sequence[Entry], indexes: Sequence[Index], reading: Reading, asked: Asked
+        self,
+        path: str,
+        entries: Sequence[Entry],
+        places: Sequence[Place],
+        indexes: Sequence[Index],
+        reading: Reading,
+        asked: Asked,
     ) -> None:
-        self._path, self._root, self._entries, self._indexes = path, root, entries, indexes
+        self._path, self._entries, self._places, self._indexes = path, entries, places, indexes
         self._reading, self._asked = reading, asked
         self._counts = _endings(indexes)
-        self.kind = _kind(indexes)
+        self._label_ending = LABEL if asked.label is None else asked.label.lower()
+        # What says the label is content only where there is nothing else.
+        self._usable = [ending for ending in self._counts if ending != self._label_ending] or list(self._counts)
+        self.kind = _kind(indexes, frozenset(self._usable))
         self._rank = self._ranked()
         self._samples: list[Entry] = []
         self._labels: list[str | None] = []
         self._splits: list[str | None] = []
         self._written: list[bool] = []
 
-    def opened(self, others: Sequence[Entry], directories: Sequence[str], single: bool) -> Opened:
-        shards = tuple(self._shard(*pair) for pair in zip(self._entries, self._indexes, strict=True))
+    def opened(self, others: Sequence[Entry], directories: Sequence[str], single: bool, shadow: str | None) -> Opened:
+        found = zip(self._entries, self._places, self._indexes, strict=True)
+        shards = tuple(self._shard(entry, place, index) for entry, place, index in found)
         self._check_asked()
         source = ShardSource(
             self._path,
@@ -138,35 +143,35 @@ class _Opening:
             directories,
             shards=shards,
             written=np.array(self._written, dtype=bool),
-            label_ending=LABEL if self._asked.label is None else self._asked.label.lower(),
+            label_ending=self._label_ending,
             told=self._told(),
             single=single,
+            mirror=shadow,
         )
         return Opened(source, self._labels, self._splits)
 
-    def _shard(self, entry: Entry, index: Index) -> Shard:
+    def _shard(self, entry: Entry, place: Place, index: Index) -> Shard:
         """A shard, whose samples are put behind those of the earlier ones."""
         first = len(self._samples)
         chosen = _chosen(index, self._rank)
         known = np.flatnonzero(chosen >= 0)
-        file = os.path.abspath(os.path.join(self._root, entry.path))
-        stamp, taken = stamp_of(entry.size, entry.mtime_ns), set[str]()
+        file = place.file if is_url(place.file) else os.path.abspath(place.file)
+        taken: dict[str, int] = {}
         split = split_of_folders(entry.path) or split_of_name(entry.path)
         for sample, member in zip(known.tolist(), chosen[known].tolist(), strict=True):
             ending = index.endings[index.ending[member]]
             name = _free(index.keys[sample], ending, taken)
             offset, size = index.content[member].tolist()
             suffix = os.path.splitext(f".{ending}" if "." in ending else f"x.{ending}")[1]
-            place = Place(file, suffix if _PLAIN.fullmatch(suffix) else "", offset, size, stamp)
-            self._samples.append(
-                Entry(f"{entry.path}/{name}", size, int(index.mtime[member]) * 10**9, None, place.text())
-            )
+            where = Place(file, suffix if _PLAIN.fullmatch(suffix) else "", offset, size, place.stamp).text()
+            self._samples.append(Entry(f"{entry.path}/{name}", size, int(index.mtime[member]) * 10**9, None, where))
             self._labels.append(self._label(f"{entry.path}/{name}", index.labels[sample]))
             self._splits.append(split if self._asked.split is None else index.splits[sample])
             self._written.append(index.written[sample])
         row_of = np.full(len(index.keys) + 1, -1, dtype=np.int64)
         row_of[known] = first + np.arange(len(known))
-        return Shard(entry, index.spans, row_of[index.sample], range(first, len(self._samples)))
+        rows = range(first, len(self._samples))
+        return Shard(entry, index.spans, row_of[index.sample], rows, place, index.ending, index.endings)
 
     def _label(self, name: str, label: str | None) -> str | None:
         if self._reading.label_pattern is None:
@@ -195,9 +200,9 @@ class _Opening:
     def _ranked(self) -> dict[str, int]:
         """The endings that may be content, the best first: what most samples have, then the shortest."""
         if self.kind == "file":
-            known = [ending for ending in self._counts if ending not in (LABEL, JSON)] or list(self._counts)
+            known = [ending for ending in self._usable if ending not in (LABEL, JSON)] or list(self._usable)
         else:
-            known = [ending for ending in self._counts if kind_of(f"x.{ending}") == self.kind]
+            known = [ending for ending in self._usable if kind_of(f"x.{ending}") == self.kind]
         known.sort(key=lambda ending: (-self._counts[ending], ending.count("."), ending))
         return {ending: rank for rank, ending in enumerate(known)}
 
@@ -230,11 +235,12 @@ def _endings(indexes: Sequence[Index]) -> Counter[str]:
     return counts
 
 
-def _kind(indexes: Sequence[Index]) -> str:
+def _kind(indexes: Sequence[Index], usable: frozenset[str]) -> str:
     """Images, if half of the samples have one; else sounds, or texts: a text beside an image is its caption."""
     having: Counter[str] = Counter()
     for index in indexes:
-        kinds = np.array([kind_of(f"x.{ending}") for ending in index.endings] + [None], dtype=object)
+        known = [kind_of(f"x.{ending}") if ending.lower() in usable else None for ending in index.endings]
+        kinds = np.array([*known, None], dtype=object)
         of_member = kinds[index.ending]
         for kind in BY_KIND:
             having[kind] += len(np.unique(index.sample[of_member == kind]))
@@ -256,11 +262,19 @@ def _chosen(index: Index, rank: dict[str, int]) -> NDArray[np.int64]:
     return chosen
 
 
-def _free(key: str, ending: str, taken: set[str]) -> str:
-    """The name of a member in its shard; a key that comes again gets a number, for ids must differ."""
-    name, number = f"{key}.{ending}", 1
+def _free(key: str, ending: str, taken: dict[str, int]) -> str:
+    """The name of a member in its shard; a key that comes again gets a number, for ids must differ.
+
+    Args:
+        key: of the sample.
+        ending: of the member.
+        taken: the names that are in use -> the last number that was tried; it is brought up to date.
+    """
+    wanted = name = f"{key}.{ending}"
+    number = taken.get(wanted, 1)
     while name in taken:
         number += 1
         name = f"{key}~{number}.{ending}"
-    taken.add(name)
+    taken[name] = 1
+    taken[wanted] = number
     return name

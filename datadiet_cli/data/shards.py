@@ -5,8 +5,12 @@ nothing is copied whole, or linked.
 """
 
 import os
+import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -15,29 +19,18 @@ from numpy.typing import NDArray
 from datadiet_cli.data.copying import Copier
 from datadiet_cli.data.fingerprint import fingerprint
 from datadiet_cli.data.folder import FolderSource
-from datadiet_cli.data.places import Place
+from datadiet_cli.data.mirror import local
+from datadiet_cli.data.places import Place, is_url
 from datadiet_cli.data.scan import Entry
+from datadiet_cli.data.shard import Shard
 from datadiet_cli.data.shardwrite import Kept, Made, Part, Relabelled, write_shard
-from datadiet_cli.errors import InputError
+from datadiet_cli.errors import InputError, OutputError
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """A tar file of samples.
-
-    Attributes:
-        entry: the file, relative to the folder.
-        spans: (m, 2) int64, where each member begins and where the next one does.
-        row: (m,) int64, the row of the sample that a member belongs to; -1 for none, or for one without content.
-        rows: all of these.
-    """
-
-    entry: Entry
-    spans: Ints
-    row: Ints
-    rows: range
+_AT_ONCE = 4
+"""Shards of a store that are written anew at a time."""
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of characters, which JSON may hold, but no bytes can; the others stand for bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +42,7 @@ class ShardSource(FolderSource):
         written: (n,) bool, samples of which a member of their own says the label.
         label_ending: of those members.
         told: what the report should say.
-        relabels: rows of samples that change their class -> its name.
+        relabels: rows of samples that change their class, new ones too -> its name.
         templates: rows of samples that are new -> those that they are made of.
     """
 
@@ -66,7 +59,13 @@ class ShardSource(FolderSource):
 
     def fingerprint(self) -> str:
         """A digest of the names and sizes of all files, or of the bytes of the only one."""
-        return fingerprint(self.path) if self.single else super().fingerprint()
+        return fingerprint(self.local) if self.single else super().fingerprint()
+
+    @property
+    def local(self) -> str:
+        """The only shard as a file of this machine."""
+        place = self.shards[0].place
+        return _whole(place.file, place.stamp) if is_url(place.file) else self.path
 
     def files(self) -> list[Entry]:
         """The shards, and what is carried along."""
@@ -74,8 +73,10 @@ class ShardSource(FolderSource):
         return sorted((*(shard.entry for shard in self.shards), *others), key=lambda entry: entry.path)
 
     def left(self, rows: Ints) -> dict[str, Entry]:
-        """Nothing: members of shards are no files."""
-        return {}
+        """Shards in a store of which nothing changes, and what is carried along there."""
+        whole = self.copies(rows)
+        away = [entry for entry in self.files() if entry.place is not None]
+        return {} if self.single else {entry.path: entry for entry in away if entry.path in whole}
 
     def copies(self, rows: Ints) -> dict[str, str]:
         """The shards of which nothing changes, and what is carried along."""
@@ -96,17 +97,29 @@ class ShardSource(FolderSource):
         """Write the shards without what does not belong to the samples in `rows`, and copy the other files."""
         if not self.single:
             return super().write(rows, destination, link)
-        return self._write_one(self.shards[0], next(self._plans(rows)), self.path, destination, Copier(link))
+        shard, parts = self.shards[0], next(self._plans(rows))
+        if parts is None and is_url(shard.place.file):
+            # It was fetched for its digest anyway.
+            return Copier().copy(self.local, destination)
+        return self._write_one(shard, parts, destination, Copier(link))
 
     def _write_samples(self, rows: Ints, destination: str, copier: Copier) -> int:
-        written = 0
-        for shard, parts in zip(self.shards, self._plans(rows), strict=True):
-            source, target = (os.path.join(root, shard.entry.path) for root in (self.path, destination))
-            written += self._write_one(shard, parts, source, target, copier)
-        return written
+        plans = zip(self.shards, self._plans(rows), strict=True)
+        # What stays as it is in a store is among what is left.
+        todo = [(shard, parts) for shard, parts in plans if parts is not None or shard.entry.place is None]
 
-    def _write_one(self, shard: Shard, parts: Iterator[Part] | None, source: str, target: str, copier: Copier) -> int:
-        return copier.copy(source, target) if parts is None else write_shard(source, target, shard.entry, parts)
+        def write(job: tuple[Shard, Iterator[Part] | None]) -> int:
+            return self._write_one(*job, os.path.join(destination, job[0].entry.path), copier)
+
+        if not any(shard.entry.place for shard, _ in todo):
+            return sum(map(write, todo))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return sum(pool.map(write, todo))
+
+    def _write_one(self, shard: Shard, parts: Iterator[Part] | None, target: str, copier: Copier) -> int:
+        if parts is None:
+            return copier.copy(shard.place.file, target)
+        return write_shard(shard.place, target, shard.entry, parts)
 
     def _plans(self, rows: Ints) -> Iterator[Iterator[Part] | None]:
         """What each shard is written of; None for one that stays as it is.
@@ -121,12 +134,12 @@ class ShardSource(FolderSource):
         new = np.zeros_like(present)
         new[[row for row in self.relabels if present[row]]] = True
         added: dict[int, list[int]] = {}
-        for row in rows[rows >= len(self.samples) - len(self.templates)].tolist():
-            added.setdefault(self._origin(row), []).append(row)
-        for shard in self.shards:
-            mine = [row for origin, group in added.items() if origin in shard.rows for row in group]
+        for row in sorted(rows[rows >= len(self.samples) - len(self.templates)].tolist()):
+            added.setdefault(self._shard_of(self._origin(row)), []).append(row)
+        for number, shard in enumerate(self.shards):
+            mine = added.get(number, [])
             same = not mine and bool(present[shard.row].all()) and not new[shard.row].any()
-            yield None if same else self._parts(shard, present[shard.row], new[shard.row], sorted(mine))
+            yield None if same else self._parts(shard, present[shard.row], new[shard.row], mine)
 
     def _parts(
         self, shard: Shard, stays: NDArray[np.bool_], new: NDArray[np.bool_], added: Sequence[int]
@@ -155,11 +168,19 @@ class ShardSource(FolderSource):
         origin = self._origin(row)
         place = Place.of(str(self.samples[origin].place))
         assert place is not None  # noqa: S101 - what was not made lies in a shard
-        spans = shard.spans[shard.row == origin].tolist()
+        spans = shard.spans[shard.members(origin)].tolist()
         name = self.samples[row].path[len(shard.entry.path) + 1 :]
-        label = self.relabels.get(row, self.relabels.get(origin))
+        content: str | Place = self.made[row]
+        other = Place.of(self.made[row])
+        if other is not None and other.file == place.file:
+            content = other
         return Made(
-            tuple((start, stop) for start, stop in spans), name, place.offset, self.made[row], self.label_ending, label
+            tuple((start, stop) for start, stop in spans),
+            name,
+            place.offset,
+            content,
+            self.label_ending,
+            self.relabels.get(row),
         )
 
     def _origin(self, row: int) -> int:
@@ -168,13 +189,23 @@ class ShardSource(FolderSource):
             row = self.templates[row]
         return row
 
+    def _shard_of(self, origin: int) -> int:
+        """The number of the shard that holds a sample; one without samples begins where the next one does."""
+        return bisect_right(self._firsts, origin) - 1
+
+    @cached_property
+    def _firsts(self) -> list[int]:
+        return [shard.rows.start for shard in self.shards]
+
     def with_labels(self, labels: Mapping[int, str]) -> "ShardSource":
         """The samples in these rows with other labels.
 
         Raises:
             InputError: no member of its own says a label, or one cannot be written.
         """
-        for row in labels:
+        for row, label in labels.items():
+            if _LONE.search(label):
+                raise InputError(f"{self.path}: {self.samples[row].path}: the label {label!r} is no text to be written")
             if not self.written[self._origin(row)]:
                 raise InputError(
                     f"{self.path}: {self.samples[row].path}: no member .{self.label_ending} says its label, so that it "
@@ -193,11 +224,14 @@ class ShardSource(FolderSource):
             templates: rows of the samples whose other members they get.
         """
         rows = range(len(self.samples), len(self.samples) + len(entries))
+        # They have the labels that their templates have now, whatever becomes of those.
+        known = {row: self.relabels[of] for row, of in zip(rows, templates, strict=True) if of in self.relabels}
         return replace(
             self,
             samples=[*self.samples, *entries],
             made={**self.made, **dict(zip(rows, contents, strict=True))},
             templates={**self.templates, **dict(zip(rows, templates, strict=True))},
+            relabels={**self.relabels, **known},
         )
 
     def free_names(self, templates: Sequence[int], endings: Sequence[str]) -> list[str]:
@@ -207,21 +241,56 @@ class ShardSource(FolderSource):
             templates: rows of what they are made of.
             endings: of the new names, such as ``.png``.
         """
-        taken = {entry.path.rpartition("/")[0] + "/" + _key(entry.path) for entry in self.samples}
+        # The last number that was tried of each, for a class may be made of few.
+        taken = dict.fromkeys((_key(entry.path) for entry in self.samples), 1)
         names = []
         for row, ending in zip(templates, endings, strict=True):
-            path = self.samples[row].path
-            stem, number = path.rpartition("/")[0] + "/" + _key(path) + "-new", 1
-            key = stem
+            stem = key = _key(self.samples[row].path) + "-new"
+            number = taken.get(stem, 1)
             while key in taken:
                 number += 1
                 key = f"{stem}-{number}"
-            taken.add(key)
-            middle = path.rpartition("/")[2].split(".")[1:-1]
-            names.append(".".join([key, *middle]) + ending)
+            taken[key] = 1
+            taken[stem] = number
+            names.append(key + self._free_ending(row, ending))
         return names
+
+    def _free_ending(self, row: int, ending: str) -> str:
+        """All that follows on the key of a new sample: that of its template, but for the last part.
+
+        Another member of the template may end so, and there must not be two members of one name.
+        """
+        origin = self._origin(row)
+        own = _ending_parts(self.samples[origin].path)
+        parts = [*_ending_parts(self.samples[row].path)[:-1], ending[1:]]
+        if parts != own:
+            taken = self.shards[self._shard_of(origin)].endings_of(origin) - {".".join(own).lower()}
+            while ".".join(parts).lower() in taken:
+                parts.insert(-1, "new")
+        return "." + ".".join(parts)
+
+
+@cache
+def _whole(url: str, stamp: str) -> str:
+    """An object as a file of this machine, fetched once as long as it is the same.
+
+    Raises:
+        OutputError: it has changed.
+    """
+    from datadiet_cli.data.stores import is_still, shown
+
+    file = local(url)
+    if not is_still(url, stamp):
+        raise OutputError(f"{shown(url)}: changed since it was read; run again when it is quiet")
+    return file
 
 
 def _key(path: str) -> str:
-    """The last part of the key in the id of a sample."""
-    return path.rpartition("/")[2].partition(".")[0]
+    """The id of a sample without its ending."""
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + name.partition(".")[0]
+
+
+def _ending_parts(path: str) -> list[str]:
+    """The parts of the ending in the id of a sample."""
+    return path.rpartition("/")[2].split(".")[1:]

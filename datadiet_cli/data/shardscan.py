@@ -24,6 +24,8 @@ JSON = "json"
 _LABEL_FIELDS = (LABEL, "label", "class")
 _LONGEST_LABEL = 1 << 16
 _LONGEST_JSON = 1 << 24
+_LATEST = (2**63 - 1) // 10**9
+"""Seconds whose nanoseconds an int64 holds; a header may say more."""
 _META = re.compile(r"__[^/]*__($|/)")
 _KEY = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
 
@@ -44,7 +46,7 @@ class Index:
         sample: (m,) int64, the sample that a member belongs to, counted in the shard; -1 for none.
         ending: (m,) int64, into `endings`; -1 for a member of no sample.
         content: (m, 2) int64, where the content is and its size.
-        mtime: (m,) int64, time of the last change in seconds.
+        mtime: (m,) int64, time of the last change in seconds, or the nearest that int64 nanoseconds hold.
         endings: as they are written.
         keys: of each sample.
         labels: of each sample.
@@ -93,6 +95,8 @@ def index_shard(file: BinaryIO, asked: Asked) -> Index:
 class _Walk:
     def __init__(self, file: BinaryIO, asked: Asked) -> None:
         self._file, self._asked = file, asked
+        self._label = LABEL if asked.label is None else asked.label.lower()
+        self._said: dict[str, bytes] = {}
         self._codes: dict[str, int] = {}
         self._rows = array("q")
         self._current: dict[str, Member] = {}
@@ -109,8 +113,18 @@ class _Walk:
                 self._close()
                 found.keys.append(key)
             self._current[known] = member
+            self._listen(known, member)
             code, sample = self._codes.setdefault(ending, len(self._codes)), len(found.keys) - 1
-        self._rows.extend((member.start, member.stop, sample, code, member.offset, member.size, member.mtime))
+        mtime = max(-_LATEST, min(member.mtime, _LATEST))
+        self._rows.extend((member.start, member.stop, sample, code, member.offset, member.size, mtime))
+
+    def _listen(self, ending: str, member: Member) -> None:
+        """Read what may say a label while the file is there: a store is not asked twice for what is passed by."""
+        has_fields = ending == JSON and (self._asked.split is not None or self._label not in self._current)
+        longest = _LONGEST_JSON if has_fields else _LONGEST_LABEL if ending == self._label else -1
+        if member.size <= longest:
+            self._file.seek(member.offset)
+            self._said[ending] = self._file.read(member.size)
 
     def done(self) -> Index:
         self._close()
@@ -126,14 +140,13 @@ class _Walk:
         if not self._current:
             return
         found, asked = self._found, self._asked
-        ending = LABEL if asked.label is None else asked.label.lower()
-        written = ending in self._current and not (ending == JSON and asked.label is None)
+        written = self._label in self._current and not (self._label == JSON and asked.label is None)
         label, fields, unclear = None, None, False
         if written:
-            label = self._text(self._current[ending])
+            label = self._text(self._label)
             unclear = label is None
         if JSON in self._current and (not written or asked.split is not None):
-            fields = self._fields(self._current[JSON])
+            fields = self._fields()
             unclear |= fields is None
         if not written and fields is not None:
             label = _first(fields, _LABEL_FIELDS if asked.label is None else (asked.label,))
@@ -141,24 +154,21 @@ class _Walk:
         found.written.append(written)
         found.splits.append(None if asked.split is None or fields is None else _first(fields, (asked.split,)))
         found.unclear += unclear
-        self._current = {}
+        self._current, self._said = {}, {}
 
-    def _content(self, member: Member) -> bytes:
-        self._file.seek(member.offset)
-        return self._file.read(member.size)
-
-    def _text(self, member: Member) -> str | None:
+    def _text(self, ending: str) -> str | None:
         """What a member says as text; None for what is none."""
-        if member.size > _LONGEST_LABEL:
+        if self._current[ending].size > _LONGEST_LABEL:
             return None
-        text = self._content(member).decode("utf-8", "surrogateescape").strip()
+        text = self._said[ending].decode("utf-8", "surrogateescape").strip()
         return None if "\0" in text else text or None
 
-    def _fields(self, member: Member) -> Mapping[str, object] | None:
-        if member.size > _LONGEST_JSON:
+    def _fields(self) -> Mapping[str, object] | None:
+        """What the JSON says; None for what is none."""
+        if JSON not in self._said:
             return None
         try:
-            fields = json.loads(self._content(member))
+            fields = json.loads(self._said[JSON])
         except (ValueError, RecursionError):
             return None
         return fields if isinstance(fields, dict) else {}

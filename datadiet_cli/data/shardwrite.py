@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from datadiet_cli.data.places import pieces, sources, span_of
+from datadiet_cli.data.places import Place, here, is_url
 from datadiet_cli.data.scan import Entry
 from datadiet_cli.data.shardscan import split_key
 from datadiet_cli.data.tarindex import BLOCK, Member, end_of_archive, members, padding
@@ -61,7 +61,7 @@ class Made:
         spans: where the members of the other one are.
         name: of the new member that holds the content.
         offset: where the content is that it takes the place of.
-        content: the file of the new one, or its place.
+        content: the file of the new one, or its place; a `Place` in the old shard itself.
         ending: of the member that says the label.
         label: to say there; None for that of the other one.
     """
@@ -69,7 +69,7 @@ class Made:
     spans: tuple[tuple[int, int], ...]
     name: str
     offset: int
-    content: str
+    content: str | Place
     ending: str
     label: str | None
 
@@ -94,12 +94,12 @@ class Made:
             _copy(source, member.offset, member.size + padding(member.size), target)
 
 
-def write_shard(source: str, target: str, entry: Entry, parts: Iterable[Part]) -> int:
+def write_shard(place: Place, target: str, entry: Entry, parts: Iterable[Part]) -> int:
     """Write a new shard of parts of an old one, and give its bytes.
 
     Args:
-        source: the old one.
-        target: the new one, which is not there yet; it gets the old one's mode.
+        place: the old one, which is read part by part if it lies in a store.
+        target: the new one, which is not there yet; it gets the old one's mode, if that has one.
         entry: the old one as it was when it was looked through.
         parts: what the new one has, in order.
 
@@ -107,17 +107,34 @@ def write_shard(source: str, target: str, entry: Entry, parts: Iterable[Part]) -
         OutputError: the old one is not what it was.
         OSError: reading or writing failed.
     """
-    handle = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if is_url(place.file):
+        return _write_from_store(place, target, parts)
+    handle = os.open(place.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(handle, "rb") as reading, open(target, "xb") as writing:
         status = os.fstat(handle)
         if (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
-            raise _changed(source)
-        for part in parts:
-            part.write(reading, writing)
-        writing.write(end_of_archive(writing.tell()))
-        written = writing.tell()
+            raise _changed(place.file)
+        written = _write(reading, writing, parts)
         os.fchmod(writing.fileno(), status.st_mode & 0o777)
     return written
+
+
+def _write_from_store(place: Place, target: str, parts: Iterable[Part]) -> int:
+    from datadiet_cli.data.objectfile import open_object
+    from datadiet_cli.data.stores import is_still, shown
+
+    with open_object(place.file, place.size) as reading, open(target, "xb") as writing:
+        written = _write(reading, writing, parts)
+    if not is_still(place.file, place.stamp):
+        raise _changed(shown(place.file))
+    return written
+
+
+def _write(source: BinaryIO, target: BinaryIO, parts: Iterable[Part]) -> int:
+    for part in parts:
+        part.write(source, target)
+    target.write(end_of_archive(target.tell()))
+    return target.tell()
 
 
 def _changed(source: str) -> OutputError:
@@ -161,8 +178,13 @@ def _write_label(source: BinaryIO, member: Member, name: str, label: str, target
     target.write(_header(source, member, name, len(content)) + content + bytes(padding(len(content))))
 
 
-def _write_content(source: BinaryIO, member: Member, name: str, content: str, target: BinaryIO) -> None:
-    place = span_of(content)
+def _write_content(source: BinaryIO, member: Member, name: str, content: str | Place, target: BinaryIO) -> None:
+    if isinstance(content, Place):
+        target.write(_header(source, member, name, content.size))
+        _copy(source, content.offset, content.size, target)
+        target.write(bytes(padding(content.size)))
+        return
+    place = Place.of(content)
     size = os.path.getsize(content) if place is None else place.size
     target.write(_header(source, member, name, size))
     written = sum(map(target.write, _read(content)))
@@ -173,11 +195,5 @@ def _write_content(source: BinaryIO, member: Member, name: str, content: str, ta
 
 def _read(content: str) -> Iterator[bytes]:
     """A file, or a place, piece by piece."""
-    place = span_of(content)
-    if place is None:
-        with open(content, "rb") as file:
-            yield from iter(lambda: file.read(_PIECE), b"")
-        return
-    for source in sources([place]):
-        if source >= 0:
-            yield from pieces(source, place)
+    with here([content], _read) as paths, open(paths[0], "rb") as file:
+        yield from iter(lambda: file.read(_PIECE), b"")

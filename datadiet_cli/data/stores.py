@@ -6,12 +6,12 @@ files in the home folder, ``FSSPEC_...``. Names of objects are never patterns he
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import xxhash
 
@@ -23,8 +23,11 @@ _PACKAGES = {
 }  # fmt: skip
 _IN_EXTRA = ("s3fs", "gcsfs", "huggingface_hub", "aiohttp")
 _BUCKETS = ("gcs", "gs", "s3", "s3a")
+_AZURE = ("abfs", "abfss", "az")
+"""Schemes whose URLs may name the account beside the container, or leave it to the settings."""
 _READ_ONLY = ("http", "https", "hf")
 _WEB = ("http", "https")
+_MISSING = (404, 410)
 _ERRORS_SHOWN = 300
 _VERSIONS = (
     "ETag", "etag", "md5Hash", "crc32c", "checksum", "generation", "blob_id", "xet_hash", "LastModified",
@@ -74,7 +77,12 @@ def canonical(url: str) -> str:
         return os.path.realpath(path)
     protocol = files.protocol if isinstance(files.protocol, str) else files.protocol[0]
     bare = path.partition("://")[2] if scheme_of(url) in _WEB else path
-    return f"{protocol}://{'/'.join(part for part in bare.split('/') if part)}"
+    parts = [part for part in bare.split("/") if part]
+    host = url.partition("://")[2].partition("/")[0]
+    # Some keep the host apart from the path, where one path is two places on two hosts.
+    if host and parts[:1] != [host] and scheme_of(url) not in (*_WEB, *_AZURE):
+        parts.insert(0, host.rpartition("@")[2].lower())
+    return f"{protocol}://{'/'.join(parts)}"
 
 
 def same_store(one: str, other: str) -> bool:
@@ -118,9 +126,12 @@ def kind_of(url: str) -> Literal["file", "folder"] | None:
     files, path = opened(url)
     with asking(url):
         files.invalidate_cache()
-        if files.isfile(path):
-            return "file"
-        return "folder" if scheme_of(url) not in _WEB and files.isdir(path) else None
+    try:
+        with asking(url):  # not isfile and isdir, for which a store that refuses to answer has nothing
+            kind = files.info(path).get("type")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return "folder" if kind == "directory" else "file"
 
 
 def list_objects(url: str) -> list[Object]:
@@ -153,6 +164,39 @@ def object_at(url: str) -> Object:
     with asking(url):
         files.invalidate_cache()
         return _object(shown(url).rstrip("/").rpartition("/")[2], url, files.info(path))
+
+
+def read_bytes(url: str, offset: int, size: int) -> bytes:
+    """Read a part of an object; fewer bytes where it ends.
+
+    Raises:
+        FileNotFoundError: there is no such object.
+        OSError: the store cannot be asked, or gives whole objects only.
+    """
+    if size <= 0:
+        return b""
+    files, path = opened(url)
+    with asking(url):
+        content: bytes = files.cat_file(path, start=offset, end=offset + size)
+    if len(content) > size:
+        raise OSError(errno.EOPNOTSUPP, "the server gives whole files, and no parts of them; copy it here", shown(url))
+    return content
+
+
+def is_still(url: str, stamp: str) -> bool:
+    """Whether an object is the one that `object_at` gave a stamp; a store that tells no marks is believed.
+
+    Raises:
+        OSError: the store cannot be asked.
+    """
+    files, path = opened(url)
+    try:
+        with asking(url):
+            files.invalidate_cache()
+            info = files.info(path)
+    except FileNotFoundError:
+        return False
+    return not _marks(info) or _object("", url, info).stamp == stamp
 
 
 def opened(url: str) -> tuple[Any, str]:
@@ -197,32 +241,47 @@ def asking(url: str) -> Iterator[None]:
     except DatadietError:
         raise
     except FileNotFoundError as error:
+        cause = error.__cause__
+        if scheme_of(url) in _WEB and cause is not None and getattr(cause, "status", None) not in _MISSING:
+            # Whatever a web server answers, and none at all, is to fsspec that there is nothing.
+            raise OSError(errno.EIO, _line(cause, url), shown(url)) from error
         raise FileNotFoundError(errno.ENOENT, "does not exist", shown(url)) from error
     except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or _line(error, url), shown(url)) from error
+        number = errno.EACCES if _denied(error) else error.errno or errno.EIO
+        raise OSError(number, error.strerror or _line(error, url), shown(url)) from error
     except Exception as error:
         raise OSError(errno.EIO, _line(error, url), shown(url)) from error
 
 
-def _line(error: Exception, url: str = "") -> str:
+def _denied(error: OSError) -> bool:
+    """Whether S3 says that this very object may not be read; keys that are wrong or too old are another matter."""
+    answer = getattr(error.__cause__, "response", None)
+    return isinstance(answer, Mapping) and answer.get("Error", {}).get("Code") == "AccessDenied"
+
+
+def _line(error: BaseException, url: str = "") -> str:
     text = " ".join((str(error) or type(error).__name__).split())
     if url:
         text = text.replace(url, shown(url))
-    query = urlsplit(url).query
-    if query:
-        text = text.replace(query, "...")
+    if scheme_of(url) in _WEB:  # not by its very text: some write it in another way
+        text = re.sub(r"\?[^\s'\"]*", "?...", text)
     return text if len(text) <= _ERRORS_SHOWN else f"{text[:_ERRORS_SHOWN]}..."
 
 
 def _object(name: str, url: str, info: Mapping[str, Any]) -> Object:
     size = info.get("size")
-    facts = [(key, str(info[key])) for key in _VERSIONS if info.get(key) not in (None, "")]
+    facts = _marks(info)
     stamp = (
         xxhash.xxh3_128_hexdigest(repr((size, facts)).encode("utf-8", "surrogateescape"))
         if facts and size is not None
         else secrets.token_hex(16)
     )
     return Object(name, url, -1 if size is None else int(size), stamp, _time_of(info))
+
+
+def _marks(info: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a store tells of the version of an object."""
+    return [(key, str(info[key])) for key in _VERSIONS if info.get(key) not in (None, "")]
 
 
 def _time_of(info: Mapping[str, Any]) -> int:

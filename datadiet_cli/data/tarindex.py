@@ -11,6 +11,8 @@ BLOCK = 512
 _RECORD = 20 * BLOCK
 _LONGEST = 1 << 20
 """Bytes of the longest header of an extension that is believed."""
+_LONGEST_SIZE = 20
+"""Digits of a size that is believed."""
 _TAIL = 1 << 20
 _REGULAR = frozenset(b"\x0007")
 _WITHOUT_CONTENT = frozenset(b"123456")
@@ -81,7 +83,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO, start: int, stop: int | None) -> None:
         self._file, self._at, self._stop = file, start, stop
-        self._length = file.seek(0, 2)
+        self._length = file.seek(0, 2) if stop is None else stop
         self._of_all: dict[str, bytes] = {}
 
     def members(self) -> Iterator[Member]:
@@ -204,7 +206,8 @@ def _number(field: bytes) -> int:
 
 
 def _decimal(digits: bytes, at: int) -> int:
-    if not digits.isdigit():
+    # Python refuses numbers of thousands of digits in another way.
+    if not digits.isdigit() or len(digits) > _LONGEST_SIZE:
         raise TarError(f"is damaged at byte {at:,}")
     return int(digits)
 

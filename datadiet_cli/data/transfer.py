@@ -7,31 +7,55 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from datadiet_cli.data.stores import asking, opened, scheme_of
+from datadiet_cli.data.stores import asking, is_still, opened, read_bytes, scheme_of
 
 _AT_ONCE = 16
 """Requests that are under way at a time; most of a small object's time is waiting."""
 _FOLDERS = ("file", "local", "memory", "sftp", "ssh")
 """Schemes of stores where a folder must be made before there can be something in it, and stays when it is empty."""
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM}
+_NEAR = 1 << 20
+"""Bytes between two spans that are rather read than left out: to ask again takes as long."""
+_RUN = 8 << 20
+"""Bytes that are asked for at a time."""
 Silent = Callable[[int], None]
 
 
 class Span(NamedTuple):
-    """Bytes of an object: so many from an offset on, all of them in the case that `offset` is 0."""
+    """Bytes of an object: so many from an offset on, all of them in the case that `offset` is 0.
+
+    Attributes:
+        url: of the object.
+        offset: where they begin.
+        size: how many there are.
+        stamp: what `stores.object_at` gave of the object, to make sure that it is still the same; empty for any.
+    """
 
     url: str
     offset: int
     size: int
+    stamp: str = ""
+
+
+_Wanted = tuple[Span, str]
 
 
 def fetch(wanted: Sequence[tuple[Span, str]]) -> None:
     """Write spans of objects into new files. One that is gone, or no longer as long as it was, gets no file.
 
+    Spans that lie near each other in an object are fetched together.
+
     Raises:
         OSError: a store cannot be asked, or the files cannot be written.
     """
-    _each(_fetch, wanted)
+    _each(_fetch, [pair for pair in wanted if not pair[0].offset])
+    parts = [pair for pair in wanted if pair[0].offset]
+    _each(_fetch_run, _runs(parts))
+    of_object: dict[tuple[str, str], list[_Wanted]] = {}
+    for pair in parts:
+        if pair[0].stamp:
+            of_object.setdefault((pair[0].url, pair[0].stamp), []).append(pair)
+    _each(_drop_changed, list(of_object.values()))
 
 
 def get(url: str, target: str) -> None:
@@ -99,23 +123,78 @@ def _each(work: Callable[[Any], None], items: Sequence[Any], done: Silent = lamb
                 raise
 
 
-def _fetch(wanted: tuple[Span, str]) -> None:
+def _fetch(wanted: _Wanted) -> None:
     span, target = wanted
     files, path = opened(span.url)
     try:
         with asking(span.url):
-            if span.offset:
-                content = files.cat_file(path, start=span.offset, end=span.offset + span.size)
-                with open(target, "xb") as file:
-                    file.write(content)
-            else:
-                files.get_file(path, target)
+            files.get_file(path, target)
         whole = os.path.getsize(target) == span.size
     except OSError as error:
         if error.errno not in _GONE:
             raise
         whole = False
     if not whole:
+        _drop([wanted])
+
+
+def _runs(wanted: Sequence[_Wanted]) -> list[list[_Wanted]]:
+    """Spans that are fetched together, in the order of their objects."""
+    runs: list[list[_Wanted]] = []
+    for pair in sorted(wanted):
+        span, stop = pair[0], pair[0].offset + pair[0].size
+        first, last = (runs[-1][0][0], runs[-1][-1][0]) if runs else (None, None)
+        near = first and last and first.url == span.url and span.offset - last.offset - last.size <= _NEAR
+        if near and first and stop - first.offset <= _RUN:
+            runs[-1].append(pair)
+        else:
+            runs.append([pair])
+    return runs
+
+
+def _fetch_run(run: list[_Wanted]) -> None:
+    span = run[0][0]
+    try:
+        if len(run) == 1:
+            _fetch_long(*run[0])
+        else:
+            _fetch_near(run)
+    except OSError as error:
+        # What has become shorter fails in as many ways as there are stores.
+        if error.errno not in _GONE and (not span.stamp or is_still(span.url, span.stamp)):
+            raise
+        _drop(run)
+
+
+def _fetch_long(span: Span, target: str) -> None:
+    """Fetch a span piece by piece."""
+    with open(target, "xb") as file:
+        for start in range(span.offset, span.offset + span.size, _RUN):
+            file.write(read_bytes(span.url, start, min(_RUN, span.offset + span.size - start)))
+        whole = file.tell() == span.size
+    if not whole:
+        _drop([(span, target)])
+
+
+def _fetch_near(run: list[_Wanted]) -> None:
+    """Fetch several spans by one request."""
+    start, stop = run[0][0].offset, max(span.offset + span.size for span, _ in run)
+    content = memoryview(read_bytes(run[0][0].url, start, stop - start))
+    for span, target in run:
+        part = content[span.offset - start : span.offset - start + span.size]
+        if len(part) == span.size:
+            with open(target, "xb") as file:
+                file.write(part)
+
+
+def _drop_changed(wanted: list[_Wanted]) -> None:
+    """Drop what was fetched of an object that is no longer the one that was meant."""
+    if not is_still(wanted[0][0].url, wanted[0][0].stamp):
+        _drop(wanted)
+
+
+def _drop(wanted: Iterable[_Wanted]) -> None:
+    for _, target in wanted:
         with suppress(FileNotFoundError):
             os.unlink(target)
 

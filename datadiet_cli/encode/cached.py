@@ -1,6 +1,7 @@
 """Make rows of bytes from files, and none anew from contents that are remembered."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from datadiet_cli.encode.cache import Cache, Digests, NoCache, Rows
 from datadiet_cli.encode.content import digest_files
 from datadiet_cli.encode.filestates import FILES, Bools, Ints, States, file_keys, file_states
 from datadiet_cli.engine import Engine
+from datadiet_cli.engine.sharing import Shared
 
 Made = tuple[Rows, Bools]
 Kernel = Callable[..., Made]
@@ -39,14 +41,13 @@ def remembered(
     """Make a row of each file, or recall it. Iterate over what is returned, once, in the thread of the cache.
 
     Args:
-        paths: files to open.
-        namespace: names what the kernel makes, with all that it depends on beside the bytes of a file: settings,
-            versions.
+        paths: files.
+        namespace: names what the kernel makes, with all that this depends on beside a file's bytes: settings, versions.
         width: bytes of a row.
         kernel: ``kernel(paths, *args)`` gives (k, width) uint8 rows and (k,) bool, which of them to remember (not
             those of a file that could not be reached). A row may depend on nothing but the bytes of its file, hence
             not on its name. A module-level function.
-        args: passed on to the kernel.
+        args: passed on to the kernel; none of its calls may change them.
         cache: where rows are remembered.
         engine: runs the kernel.
         chunk: files a call of the kernel.
@@ -69,11 +70,18 @@ class _Work(NamedTuple):
     on_device: bool
 
     def run(self, kernel: Callable[..., Any], items: Sequence[Any], *args: Any) -> Iterator[tuple[slice, Any]]:
-        """Map over files; what many calls are handed is sent to each worker once."""
-        shared = (self.engine.share(arg) for arg in args)
-        return self.engine.map(
-            kernel, items, *shared, chunk=self.chunk, progress=self.progress, on_device=self.on_device
-        )
+        return self.engine.map(kernel, items, *args, chunk=self.chunk, progress=self.progress, on_device=self.on_device)
+
+    @contextmanager
+    def sharing(self) -> Iterator["_Work"]:
+        """The same work with arguments that are sent to each worker once, however many blocks there are."""
+        args = tuple(map(self.engine.share, self.args))
+        try:
+            yield self._replace(args=args)
+        finally:
+            for arg, given in zip(args, self.args, strict=True):
+                if isinstance(arg, Shared) and arg is not given:
+                    arg.close()
 
 
 class _Task(NamedTuple):
@@ -99,7 +107,10 @@ class Remembered:
         self._work, self._cache = work, cache
 
     def __iter__(self) -> Iterator[tuple[Ints, Rows]]:
-        n = len(self._paths)
+        with self._work.sharing() as self._work:
+            yield from self._rows(len(self._paths))
+
+    def _rows(self, n: int) -> Iterator[tuple[Ints, Rows]]:
         for start in range(0, n, _BLOCK):
             if not self._cache.enabled:
                 yield from self._make_all(start)
@@ -167,11 +178,9 @@ class Remembered:
     def _make_fetched(self, positions: Ints, states: States) -> Iterator[tuple[Ints, Rows]]:
         """Make rows and digests of objects of a store: to fetch one twice costs more than a row made in vain."""
         work, paths = self._work, self._at(positions)
-        with (
-            _Pending(self._cache, FILES, 32) as files,
-            _Pending(self._cache, self._namespace, self._width) as pending,
-        ):
-            for part, (rows, keep, digests, readable) in work.run(_run_fetched, paths, work.kernel, work.args):
+        made = _Pending(self._cache, self._namespace, self._width)
+        with _Pending(self._cache, FILES, 32) as files, made as pending:
+            for part, (rows, keep, digests, readable) in work.run(_run_fetched, paths, work.kernel, *work.args):
                 self.digests[positions[part]] = digests
                 entries = np.hstack([states.stamps[part], np.ascontiguousarray(digests).view(np.uint8)])
                 files.add(file_keys(self._at(positions[part][readable])), entries[readable])
@@ -192,7 +201,7 @@ class Remembered:
         first = np.array([group[0] for group in groups], dtype=np.int64)
         work, tasks = self._work, self._tasks(positions[first], states.at(first))
         with _Pending(self._cache, self._namespace, self._width) as pending:
-            for part, (rows, keep, same) in work.run(_run_kernel, tasks, work.kernel, work.args):
+            for part, (rows, keep, same) in work.run(_run_kernel, tasks, work.kernel, *work.args):
                 self.digests[positions[first[part]][~same]] = 0
                 good = keep & same
                 pending.add(self.digests[positions[first[part]][good]], rows[good])
@@ -228,7 +237,7 @@ class _Pending:
 
     def add(self, digests: Digests, rows: Rows) -> None:
         self._parts.append((digests, rows))
-        if sum(len(digests) for digests, _ in self._parts) >= self._enough:
+        if sum(len(part) for part, _ in self._parts) >= self._enough:
             self.flush()
 
     def flush(self) -> None:
@@ -239,7 +248,7 @@ class _Pending:
 
 
 @looks_only
-def _run_kernel(tasks: Sequence[_Task], kernel: Kernel, args: tuple[Any, ...]) -> tuple[Rows, Bools, Bools]:
+def _run_kernel(tasks: Sequence[_Task], kernel: Kernel, *args: Any) -> tuple[Rows, Bools, Bools]:
     """Run the kernel; rows, which to remember, and which files are still what their digests say."""
     with here([task.path for task in tasks], kernel) as paths:
         rows, keep = kernel(paths, *args)
@@ -258,7 +267,7 @@ def _is_same(task: _Task, path: str) -> bool:
 
 
 @looks_only
-def _run_fetched(paths: Sequence[str], kernel: Kernel, args: tuple[Any, ...]) -> tuple[Rows, Bools, Digests, Bools]:
+def _run_fetched(paths: Sequence[str], kernel: Kernel, *args: Any) -> tuple[Rows, Bools, Digests, Bools]:
     """Fetch objects once for both: rows and which to remember, digests and which could be read."""
     with here(list(paths), kernel) as fetched:
         rows, keep = kernel(fetched, *args)

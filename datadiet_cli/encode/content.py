@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from datadiet_cli.data.places import Place, here, looks_only, pieces, sources, span_of
+from datadiet_cli.data.places import Place, here, is_url, looks_only, pieces, sources, span_of
 
 HEAD = 64 * 1024
+_AT_ONCE = 16
+"""Heads of objects of a store that are asked for at a time."""
 _BUFFER = 1 << 20
 
 
@@ -25,13 +29,45 @@ def digest_files(paths: Sequence[str], limit: int | None = None) -> tuple[NDArra
     spans = {i: place for i, path in enumerate(paths) if (place := span_of(path)) is not None}
     for i, source in zip(spans, sources(spans.values()), strict=True):
         digests[i] = None if source < 0 else _digest_span(source, spans[i], limit)
-    rest = [i for i in range(len(paths)) if i not in spans]
-    with here([paths[i] for i in rest], _digest) as local:
+    if limit is not None:
+        for i, head in _heads(paths, limit).items():
+            digests[i] = xxhash.xxh3_128_digest(head)
+    rest = [i for i in range(len(paths)) if i not in spans and digests[i] is None]
+    with here([_short(paths[i], limit) for i in rest], _digest) as local:
         for i, path in zip(rest, local, strict=True):
             digests[i] = _digest(path, limit)
     readable = np.array([digest is not None for digest in digests], dtype=bool)
     joined = b"".join(digest or bytes(16) for digest in digests)
     return np.frombuffer(joined, dtype=np.uint64).reshape(-1, 2), readable
+
+
+def _heads(paths: Sequence[str], limit: int) -> dict[int, bytes]:
+    """The first bytes of objects of a store that have more; one that does not give them is fetched as a whole.
+
+    Servers of the web are not asked: some send all of a file instead.
+    """
+    places = {i: place for i, path in enumerate(paths) if (place := Place.of(path)) is not None and is_url(place.file)}
+    large = [i for i, p in places.items() if not p.offset and p.size > limit and not p.file.startswith("http")]
+    if not large:
+        return {}
+    from datadiet_cli.data.stores import read_bytes
+
+    def head(i: int) -> bytes:
+        # What is wrong is found out, and told, by whoever fetches the whole.
+        with suppress(OSError):
+            return read_bytes(places[i].file, 0, limit)
+        return b""
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return {i: found for i, found in zip(large, pool.map(head, large), strict=True) if len(found) == limit}
+
+
+def _short(path: str, limit: int | None) -> str:
+    """The first bytes of a member of a tar file in a store; anything else is fetched as it is."""
+    place = Place.of(path)
+    if place is None or limit is None or not place.offset:
+        return path
+    return place._replace(size=min(place.size, limit)).text()
 
 
 def _digest(path: str, limit: int | None) -> bytes | None:

@@ -214,7 +214,7 @@ class Cluster:
         workers = self._asked or default_workers()
         folder = self._scratch.directory("dask")
         if self._limits.scheduler == IN_PROCESS:
-            return local.threads(workers, folder)
+            return local.threads(workers, folder, _devices(self._limits.device))
         return local.processes(workers, folder, _devices(self._limits.device))
 
     def _look_around(self) -> None:

@@ -80,14 +80,18 @@ def processes(workers: int, folder: str, devices: int) -> SpecCluster:
         return SpecCluster(workers=spec, scheduler=scheduler, security=security, silence_logs=_SILENT)
 
 
-def threads(workers: int, folder: str) -> SpecCluster:
+def threads(workers: int, folder: str, devices: int) -> SpecCluster:
     """Start a scheduler and one worker of several threads in this process; nothing listens on the network.
 
     Args:
         workers: how many threads.
         folder: for its files.
+        devices: GPUs here; a process computes on one of them, a call at a time.
     """
-    options = {"nthreads": workers, "protocol": "inproc://", "memory_limit": 0, "local_directory": folder}
+    options: dict[str, Any] = {
+        "nthreads": workers, "protocol": "inproc://", "memory_limit": 0, "local_directory": folder,
+        "resources": {"GPU": 1} if devices else {},
+    }  # fmt: skip
     scheduler = {"cls": QuietScheduler, "options": {"protocol": "inproc://"}}
     spec = {0: {"cls": QuietWorker, "options": options}}
     with _within(folder):

@@ -109,12 +109,18 @@ class Files:
         self._known: dict[int, tuple[weakref.ref[Any], Span]] = {}
 
     def place(self, buffer: pickle.PickleBuffer, view: Bytes) -> Span | None:
-        """Where the bytes of an array are, if they are in a file; one that nobody can write to is written once."""
+        """Where the bytes of an array are, if they are in a file; one that nobody can write to is written once.
+
+        That holds for an array that owns its bytes alone: others may write to what a part of an array shows, and what
+        numpy makes to pickle one in the order of Fortran is gone with the pickle, and the file with it.
+        """
         array: Any = memoryview(buffer).obj
         if not len(view) or not isinstance(array, np.ndarray):
             return None
         mapped = _mapped(array, view)
-        if mapped is not None or array.flags.writeable or len(view) <= _INLINE:
+        flags = array.flags
+        lasting = flags.owndata and flags.c_contiguous and not flags.writeable
+        if mapped is not None or not lasting or len(view) <= _INLINE:
             return mapped
         found = self._known.get(id(array))
         if found is None:
@@ -133,8 +139,8 @@ def share(data: Any, files: Files) -> Shared:
 
     Args:
         data: anything that pickles. Contiguous arrays in it are written out; those that are mapped files already (see
-            `Engine.zeros`) are not: workers map the same files. Arrays that cannot be written to are written out once,
-            however often they are shared.
+            `Engine.zeros`) are not: workers map the same files. Arrays of their own bytes that cannot be written to
+            are written out once, however often they are shared.
         files: where.
     """
     buffers: list[pickle.PickleBuffer] = []

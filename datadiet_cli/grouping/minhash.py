@@ -2,8 +2,13 @@
 
 Workers write what they sketch into files, a few thousand texts each: the keys of a band next to each other, then the
 traces. A survey reads one band at a time, and tells who has company. Then band after band those who have are dealt out
-to ranges of keys, with all of their keys and traces, and each range is compared where it is read. The rounds are those
-of `methods.minhash_pairs`, and so is the answer.
+to ranges of keys, with their keys up to that band and their traces, and each range is compared where it is read. The
+rounds are those of `methods.minhash_pairs`, and so is the answer.
+
+How often a file of sketches is read: by the survey, the keys of each band once for each `Span`, of which a band has one
+per four million texts. Then in each wave of bands, of which there are at most half as many as bands, the keys up to its
+last band and the traces, unless nobody in the file takes part. What was dealt out lies in one file for several of them;
+of it each meeting reads its own bucket, and meetings of crowds and of others share one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datadiet_cli.engine import Engine, Exchange
+from datadiet_cli.grouping import portions
 from datadiet_cli.methods.minhash import Bands
 from datadiet_cli.methods.minhash_pairs import Company, meet, take_all
 from datadiet_cli.methods.minhash_room import Found
@@ -28,6 +34,8 @@ _MANY = 1 << 18
 """Texts whose sketches a cluster keeps where its workers are."""
 _DEALT = 2
 """So many times, on average, a text's sketches are dealt out before what was dealt out is compared and removed."""
+_TOGETHER = 16
+"""Files that are dealt out to one, so that there are not as many for each wave; fewer, where memory is short."""
 _NOBODY = np.iinfo(np.uint32).max
 
 
@@ -73,16 +81,16 @@ class SketchFiles:
         Raises:
             DatadietError: they are not.
         """
-        for band in range(self.exchange.buckets):
-            self.keys(piece, band)
+        for _ in self.exchange.read_some(range(self.exchange.buckets), 2 * piece):
+            pass
 
     def about(self, piece: int) -> dict[str, NDArray[Any]]:
         """The columns about the texts of a piece."""
         return self.exchange.read(0, [2 * piece + 1])
 
-    def keys(self, piece: int, band: int) -> Keys:
-        """The keys of its texts in a band."""
-        return self.exchange.read(band, [2 * piece])["keys"]
+    def keys(self, piece: int, bands: Sequence[int]) -> list[Keys]:
+        """The keys of its texts in each of some bands."""
+        return [found["keys"] for found in self.exchange.read_some(bands, 2 * piece)]
 
 
 def likely_pairs(
@@ -116,12 +124,22 @@ def likely_pairs(
         exchange = engine.exchange("met", max(meeting.number for meeting in wave) - first + 1)
         try:
             deal = _Deal(files, number, seen.company, seen.crowded, exchange, tuple(wave))
-            written = [piece for piece in engine.each(deal_out, deal, range(files.pieces)) if piece is not None]
+            written = [
+                piece for piece in engine.each(deal_out, deal, _parts(files, bands, engine)) if piece is not None
+            ]
             there = _Dealt(bands, rank, group, exchange, tuple(written), first)
             take_all(found, wave, engine.each(meet, there, wave))
         finally:
             exchange.remove()
     return found.pairs(), found.left
+
+
+def _parts(files: SketchFiles, bands: Bands, engine: Engine) -> Iterator[range]:
+    """Pieces that are dealt out together."""
+    row = 4 * bands.count + bands.hashes + 8 + bands.count // 8
+    step = max(_TOGETHER // portions(_TOGETHER * OF_A_FILE * _DEALT * row, engine), 1)
+    for start in range(0, files.pieces, step):
+        yield range(start, min(start + step, files.pieces))
 
 
 def _waves(meetings: Sequence[Sequence[Meeting]], most: int) -> Iterator[list[Meeting]]:
@@ -150,7 +168,8 @@ class _FiledColumns:
         """See `methods.minhash_pairs.Columns`."""
         keys, sets = [np.empty(0, dtype=np.uint32)], [np.empty(0, dtype=np.int64)]
         for piece in range(self.files.pieces):
-            own, number = self.files.keys(piece, span.band), self.number[self.files.rows(piece)]
+            (own,) = self.files.keys(piece, [span.band])
+            number = self.number[self.files.rows(piece)]
             some = (own >= np.uint32(span.low)) & (own <= np.uint32(span.last)) & (number != _NOBODY)
             keys.append(own[some])
             sets.append(number[some].astype(np.int64))
@@ -185,34 +204,42 @@ class _Deal:
             yield band, np.array([last[number] for number in sorted(last)], dtype=np.uint32), min(last) - first
 
 
-def deal_out(deal: _Deal, piece: int) -> int | None:
-    """Deal out the sketches of a piece; its number, unless nobody in it has company."""
+def deal_out(deal: _Deal, pieces: range) -> int | None:
+    """Deal out the sketches of some pieces into one file; the number of the first, unless nobody in them takes part."""
+    parts = [part for part in (_dealt(deal, piece) for piece in pieces) if part is not None]
+    if not parts:
+        return None
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    deal.exchange.write(pieces[0], columns.pop("buckets"), columns)
+    return pieces[0]
+
+
+def _dealt(deal: _Deal, piece: int) -> dict[str, NDArray[Any]] | None:
+    """The columns of `Company` and the buckets of those in a piece who take part; None for nobody."""
     number = deal.number[deal.files.rows(piece)]
     rows = np.flatnonzero(number != _NOBODY)
     sets = number[rows].astype(np.int64)
     company = deal.has_company[sets]
-    if not company.any():
-        return None
-    bands = range(deal.files.exchange.buckets)
-    keys = np.stack([deal.files.keys(piece, band)[rows] for band in bands], axis=1)
-    places, buckets = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-    for band, last, bucket in deal.ranges():
-        place = np.flatnonzero(in_band(company, band))
-        places.append(place)
-        buckets.append(bucket + np.searchsorted(last, keys[place, band]))
-    place = np.concatenate(places)
+    among = [(np.flatnonzero(in_band(company, band)), band, last, first) for band, last, first in deal.ranges()]
+    place = np.concatenate([places for places, *_ in among])
     if not len(place):
         return None
+    # Meetings look at their own band and those before.
+    keys = np.stack(deal.files.keys(piece, range(1 + max(band for _, band, *_ in among))), axis=1)[rows]
+    buckets = [first + np.searchsorted(last, keys[places, band]) for places, band, last, first in among]
     traces = deal.files.about(piece)["traces"][rows]
-    about: dict[str, NDArray[Any]] = {"sets": sets[place], "keys": keys[place], "traces": traces[place]}
-    about["crowded"] = deal.crowded[sets][place]
-    deal.exchange.write(piece, np.concatenate(buckets), about)
-    return piece
+    return {
+        "sets": sets[place],
+        "keys": keys[place],
+        "traces": traces[place],
+        "crowded": deal.crowded[sets][place],
+        "buckets": np.concatenate(buckets),
+    }
 
 
 @dataclass(frozen=True, eq=False)
 class _Dealt:
-    """What was dealt out; see `methods.minhash_pairs.Sketched`."""
+    """What was dealt out, by files; see `methods.minhash_pairs.Sketched`."""
 
     bands: Bands
     rank: Ints

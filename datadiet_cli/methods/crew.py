@@ -1,8 +1,6 @@
 """Who does pieces of work side by side: a method says what is to be done, and need not know where."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -27,34 +25,15 @@ class Crew(Protocol):
         """
 
 
-class Threads:
-    """A crew of threads of this process.
+class _Alone:
+    """The caller itself."""
 
-    Args:
-        workers: how many; with one, work is done by the caller.
-    """
-
-    def __init__(self, workers: int = 1) -> None:
-        self.workers = workers
+    workers = 1
 
     def each(self, kernel: Callable[[D, Any], T], data: D, pieces: Iterable[Any]) -> Iterator[T]:
         """See `Crew.each`."""
-        if self.workers == 1:
-            yield from (kernel(data, piece) for piece in pieces)
-            return
-        waiting: deque[Future[T]] = deque()
-        with ThreadPoolExecutor(self.workers) as threads:
-            try:
-                for piece in pieces:
-                    waiting.append(threads.submit(kernel, data, piece))
-                    if len(waiting) >= 4 * self.workers:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        yield from (kernel(data, piece) for piece in pieces)
 
 
-ALONE = Threads()
-"""The caller itself."""
+ALONE: Crew = _Alone()
+"""The caller itself: whoever has no crew."""

@@ -33,7 +33,7 @@ class Company:
 
     Attributes:
         sets: (m,) int64, their numbers.
-        keys: (m, bands) uint32.
+        keys: (m, b) uint32, of all bands up to that one at least.
         traces: (m, hashes) uint8.
         crowded: (m, bands / 8) uint8, a bit for each band that they are in a crowd in.
     """

@@ -31,27 +31,34 @@ class _Limit:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        if getattr(self._of_thread, "held", False):
+        known: ThreadpoolController | None = getattr(self._of_thread, "libraries", None)
+        libraries = self._entered(known)
+        if libraries is known:
             yield
             return
-        with self._lock:
-            if self._modules != len(sys.modules):
-                # Looking for libraries takes milliseconds; none comes without a module.
-                self._modules, self._libraries = len(sys.modules), ThreadpoolController()
-            libraries = self._libraries
-            if not self._users:
-                self._of_process.enter_context(libraries.select(user_api="blas").limit(limits=1))
-            self._users += 1
-        self._of_thread.held = True
+        self._of_thread.libraries = libraries
         try:
             with libraries.select(user_api="openmp").limit(limits=1):
                 yield
         finally:
-            self._of_thread.held = False
+            self._of_thread.libraries = known
             with self._lock:
                 self._users -= 1
                 if not self._users:
                     self._of_process.close()
+
+    def _entered(self, known: ThreadpoolController | None) -> ThreadpoolController:
+        """Limit the libraries that there are; one user more, unless this thread has limited all of them before."""
+        with self._lock:
+            new = self._modules != len(sys.modules)
+            if new:
+                # Looking for libraries takes milliseconds; none comes without a module.
+                self._modules, self._libraries = len(sys.modules), ThreadpoolController()
+            if new or not self._users:
+                # Taken back last in, first out: what was loaded meanwhile gets its own number back, and so do others.
+                self._of_process.enter_context(self._libraries.select(user_api="blas").limit(limits=1))
+            self._users += self._libraries is not known
+            return self._libraries
 
 
 _LIMIT = _Limit()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from datadiet_cli import __version__, changesfile, digestfile
 from datadiet_cli.config.base import Common
 from datadiet_cli.data.dataset import Dataset
+from datadiet_cli.data.mirror import named
 from datadiet_cli.data.publish import write_atomically
 from datadiet_cli.gates import Gate
 from datadiet_cli.outcome import FIGURES, Action, Verdicts, unique
@@ -130,7 +131,7 @@ class Report:
                 "fingerprint": fingerprint,
             },
             "figures": summarise(self.before, self.after, self.results),
-            "settings": self.common.model_dump(mode="json"),
+            "settings": told(self.common.model_dump(mode="json")),
             "steps": [_step(result) for result in self.results],
             "comparisons": self._comparisons(),
             "gates": [gate.as_json() for gate in self.gates],
@@ -219,12 +220,21 @@ def _step(result: StepResult) -> dict[str, Any]:
             counts.setdefault(str(action), {})[reason] = int((of_reason == action).sum())
     return {
         "name": result.name,
-        "settings": dict(result.settings),
+        "settings": told(dict(result.settings)),
         "samples_in": result.samples_in,
         "samples_out": len(result.after),
         "verdicts": {action: dict(sorted(reasons.items())) for action, reasons in sorted(counts.items())},
-        "metrics": dict(result.outcome.metrics),
+        "metrics": told(dict(result.outcome.metrics)),
     }
+
+
+def told(value: Any) -> Any:
+    """A JSON value with URLs as people may see them, in the stead of those that fetch; keys too."""
+    if isinstance(value, str):
+        return named(value)
+    if isinstance(value, dict):
+        return {named(key): told(inner) for key, inner in value.items()}
+    return [told(inner) for inner in value] if isinstance(value, list) else value
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from datadiet_cli.encode.sounds import require_soundfile
 from datadiet_cli.encode.texts import Documents
 from datadiet_cli.encode.vectors import EXPORTED
 from datadiet_cli.encode.vectors.classical_texts import DIMENSIONS, LEARN
-from datadiet_cli.encode.vectors.grid import LENGTH
+from datadiet_cli.encode.vectors.grid import LENGTH, MOST_DIMENSIONS
 from datadiet_cli.encode.vectors.making import Choice, Vectors, vectors_of
 from datadiet_cli.encode.vectors.reduced import DIMENSIONS as FEW
 from datadiet_cli.encode.vectors.reduced import reduced
@@ -25,6 +25,8 @@ Ints = NDArray[np.int64]
 
 ENOUGH = 50
 """Of fewer different texts to learn from nothing is learned; then it is from all."""
+_NUMBERS = 1 << 30
+"""Of all vectors together, where each run of characters is a dimension."""
 
 
 def of_images(paths: Sequence[str], name: str, context: Context, step: str) -> Vectors:
@@ -114,7 +116,7 @@ def of_cells(items: Documents, name: str, context: Context, step: str, kind: str
     from datadiet_cli.encode.vectors.texts import AT_ONCE, encode_rows_of_text
 
     n, choice = len(items), Choice(kind, name, context.device, step=step)
-    encoder = choice.make()
+    encoder = choice.about(context.engine)
     grid, plain = context.engine.zeros((n, encoder.dimensions), np.int16), np.zeros(n, dtype=np.uint64)
     tell = context.progress("reading texts", n)
     for part, (made, keys) in context.engine.map(
@@ -132,7 +134,7 @@ def by_runs(items: Documents, context: Context, *, learn: Ints | None = None, di
         context: the run.
         learn: positions of the texts to learn from, in this order; of more than 8,192 the first. Some drawn by the
             seed for None.
-        dimensions: the most there may be.
+        dimensions: the most there may be; of one or two texts more, as far as there is room: see `TextVectors.learn`.
     """
     from datadiet_cli.encode.texts import taken
     from datadiet_cli.encode.vectors.classical_texts import SIMILARITY, TextVectors
@@ -144,7 +146,8 @@ def by_runs(items: Documents, context: Context, *, learn: Ints | None = None, di
     texts: list[str] = []
     for _, (some, _) in engine.map(read_texts, taken(items, learn[:LEARN]), encoding, chunk=AT_ONCE):
         texts += some
-    learned = TextVectors.learn(texts, context.seed, dimensions)
+    runs = max(min(MOST_DIMENSIONS, _NUMBERS // max(n, 1)), 2)
+    learned = TextVectors.learn(texts, context.seed, dimensions, runs)
     grid = engine.zeros((n, learned.dimensions), np.int16)
     causes, plain = np.full(n, None, dtype=object), np.zeros(n, dtype=np.uint64)
     tell = context.progress("reading texts", n)
@@ -250,5 +253,5 @@ def _few(vectors: Vectors, fit: Bools, kind: str, name: str, context: Context) -
         values = reduced(grid, fit, balanced=kind != "text", crew=context.engine)
     made = name
     if not name.endswith(EXPORTED) and (kind, name) != ("text", "classical"):
-        made = Choice(kind, name, context.device).make().namespace
+        made = Choice(kind, name, context.device).about(context.engine).namespace
     return Few(values, there, vectors.causes, f"{made} ({kind}, {grid.shape[1]} dimensions, {values.shape[1]} used)")

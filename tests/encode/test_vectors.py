@@ -14,8 +14,8 @@ from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.vectors import ENCODERS, choose, classical_rows, images, load, pretrained_texts, texts
 from datadiet_cli.encode.vectors.classical_images import ClassicalImages
 from datadiet_cli.encode.vectors.classical_rows import row_vectors
-from datadiet_cli.encode.vectors.classical_texts import TextVectors
-from datadiet_cli.encode.vectors.grid import on_grid
+from datadiet_cli.encode.vectors.classical_texts import TextVectors, hashing
+from datadiet_cli.encode.vectors.grid import LENGTH, on_grid
 from datadiet_cli.encode.vectors.making import Choice, row_type, vectors_of
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
@@ -192,6 +192,21 @@ def test_classical_texts():
     for n in (1, 2, 3):
         assert len(TextVectors.learn(corpus[:n], 0)(corpus[:n])) == n
     assert not TextVectors.learn([""] * 3, 0)([""] * 3).any()
+
+
+def test_two_long_texts_need_few_numbers():
+    rng = np.random.default_rng(0)
+    one, other = ("".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz "), 10_000)) for _ in range(2))
+    mixed = one[:8000] + other[8000:]
+    for some in ([one, mixed], [one, other], [one, one], [one, ""], [one]):
+        learned = TextVectors.learn(some, 0, runs=8000)
+        assert learned.dimensions == 2
+        grid = on_grid(learned(some)).astype(np.float64) / LENGTH
+        runs = learned.weights.transform(hashing().transform(some))
+        np.testing.assert_allclose(grid @ grid.T, (runs @ runs.T).toarray(), atol=1e-3)
+    # Where there is room for them, the runs are the dimensions.
+    short = [one[:300], other[:300]]
+    assert [TextVectors.learn(short, 0, runs=most).dimensions for most in (3000, 2000)] == [2082, 2]
 
 
 def test_texts_are_read_as_dedup_reads_them(tmp_path):

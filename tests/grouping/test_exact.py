@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.engine import Engine, Limits
+from datadiet_cli.engine import Engine, Exchange, Limits
 from datadiet_cli.errors import DatadietError
 from datadiet_cli.grouping import exact
 from datadiet_cli.methods.duplicates import distinct
@@ -55,6 +55,22 @@ def test_every_engine(name, monkeypatch):
         for shared_only in (False, True):
             found = exact.numbered(keys, engine, shared_only=shared_only)
             assert np.array_equal(found, distinct(keys, shared_only=shared_only))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.dtype("V8")])
+def test_however_many_are_equal_no_bucket_is_large(serial, monkeypatch, kind):
+    """Two keys that most have are told as they are counted: nobody reads all of them, or sorts any."""
+    monkeypatch.setattr(exact, "_AT_ONCE", 500)
+    rng = np.random.default_rng(0)
+    keys = np.where(rng.random(20_000) < 0.9, rng.integers(0, 2, 20_000) * 5000, rng.integers(0, 10_000, 20_000))
+    keys = keys[:, None].view(np.uint8) if kind != np.int64 else keys
+    read = []
+    once = Exchange.read
+    monkeypatch.setattr(Exchange, "read", lambda *args: read.append(once(*args)) or read[-1])
+    for shared_only in (False, True):
+        found = exact.in_buckets(keys, serial, 20, shared_only=shared_only)
+        np.testing.assert_array_equal(found, distinct(keys, shared_only=shared_only))
+    assert max(len(part["rows"]) for part in read) <= 2 * 1000
 
 
 def test_without_a_limit_nothing_is_written(serial, monkeypatch):

@@ -12,7 +12,6 @@ from datadiet_cli.engine import Engine, Limits
 from datadiet_cli.errors import DatadietError
 from datadiet_cli.grouping import minhash as through_files
 from datadiet_cli.methods import minhash_pairs, minhash_survey
-from datadiet_cli.methods.crew import Threads
 from datadiet_cli.methods.minhash import Bands
 from datadiet_cli.methods.minhash_room import ROOM
 
@@ -171,7 +170,8 @@ def test_room_and_crowds_take_part_in_it(serial):
         pairs, left = expected = Sequential(*case).run()
         assert left > 0
         assert len(pairs) > 260
-        assert plain(minhash_pairs.likely_pairs(*case, Threads(2))) == expected
+        with Engine("threads", 2) as threads:
+            assert plain(minhash_pairs.likely_pairs(*case, threads)) == expected
         assert plain(in_files(*case, serial)) == expected
 
 

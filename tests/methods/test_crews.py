@@ -9,7 +9,7 @@ from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.encode.vectors.reduced import reduced
 from datadiet_cli.engine import Engine, Limits
 from datadiet_cli.methods import leaders, nearest, neighbours
-from datadiet_cli.methods.crew import ALONE, Threads
+from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.leaders import led_by, nearest_of
 from datadiet_cli.methods.neighbours import TooManyPairsError, pairs_above
 from datadiet_cli.methods.oversampling import oversample
@@ -22,9 +22,6 @@ from datadiet_cli.methods.undersampling import undersample
 
 @pytest.fixture(scope="module", params=["threads", "processes", "dask"])
 def crew(request):
-    if request.param == "threads":
-        yield Threads(2)
-        return
     limits = Limits(scheduler="inproc" if request.param == "dask" else None, memory=1 << 20)
     with Engine(request.param, 2, limits) as engine:
         yield engine

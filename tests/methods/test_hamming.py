@@ -3,9 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods import hamming, hamming_join, hamming_plan
-from datadiet_cli.methods.crew import ALONE, Threads
+from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.hamming import distances, pairs_between, pairs_within
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with Engine("threads", 3) as engine:
+        yield engine
 
 
 def bit_by_bit(a, b):
@@ -161,9 +168,9 @@ class TestPairsWithin:
             i, j = np.nonzero(np.triu(differ == mask, 1))
             assert found == set(zip(i, j, strict=True))
 
-    def test_workers_do_not_change_the_answer(self):
+    def test_workers_do_not_change_the_answer(self, threads):
         hashes = near_copies(np.random.default_rng(6), 60_000, 6000, 5)
-        assert np.array_equal(pairs_within(hashes, 7), pairs_within(hashes, 7, Threads(3)))
+        assert np.array_equal(pairs_within(hashes, 7), pairs_within(hashes, 7, threads))
 
     @given(st.permutations(range(30)), st.integers(0, 40))
     def test_order_of_hashes_only_renames_them(self, order, radius):
@@ -201,13 +208,13 @@ class TestPairsBetween:
 
     @pytest.mark.parametrize("words", [1, 3])
     @pytest.mark.parametrize("radius", [0, 3, 10])
-    @pytest.mark.parametrize("workers", [1, 4])
-    def test_medium_sets_equal_brute_force(self, words, radius, workers, planning):
+    @pytest.mark.parametrize("alone", [True, False])
+    def test_medium_sets_equal_brute_force(self, words, radius, alone, planning, threads):
         hashes = near_copies(np.random.default_rng(radius), 2500, 1000, radius + 2, words)
         one, other = hashes[:1000], hashes[800:]
         expected = self.compared(one, other, radius)
         assert len(expected) > 200
-        assert np.array_equal(pairs_between(one, other, radius, Threads(workers)), expected)
+        assert np.array_equal(pairs_between(one, other, radius, ALONE if alone else threads), expected)
 
     def test_nothing_to_compare(self, planning):
         none, some = np.empty(0, dtype=np.uint64), np.zeros(3, dtype=np.uint64)

@@ -7,20 +7,26 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_wine
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods.discriminant import discriminant, moments, spread
 from datadiet_cli.methods.folds import hashes, sample, standardised, stratified
 from datadiet_cli.methods.probabilities import out_of_fold
 
 
-def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads():
+@pytest.fixture(scope="module")
+def threads():
+    with Engine("threads", 3) as engine:
+        yield engine
+
+
+def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads(threads):
     x, label = load_digits(return_X_y=True)
     x = x[:240].astype(np.float32)
     label = label[:240].astype(np.int64)
     fit = np.arange(240) % 4 > 0
     first = out_of_fold(x, label, fit, 10)
     order = np.random.default_rng(0).permutation(240)
-    again = out_of_fold(x[order], label[order], fit[order], 10, crew=Threads(3))
+    again = out_of_fold(x[order], label[order], fit[order], 10, crew=threads)
     assert (again.probability == first.probability[order]).all()
     assert (order[again.neighbours] == first.neighbours[order]).all()
     np.testing.assert_allclose(first.probability.sum(axis=1), 1, atol=1e-5)

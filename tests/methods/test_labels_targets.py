@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods.residuals import find_odd_targets
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with Engine("threads", 3) as engine:
+        yield engine
 
 
 def line(n=1200, seed=0, noise=1.0):
@@ -49,14 +55,14 @@ def test_planted_wrong_targets_are_found():
     assert (again.wrong == found.wrong).mean() > 0.998
 
 
-def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads():
+def test_rows_keep_their_answer_in_any_order_and_with_any_number_of_threads(threads):
     x, y = line(300)
     y[::50] += 20
     y[1::40] = np.nan
     fit = ~np.isnan(y) & (np.arange(300) % 5 > 0)
     first = find_odd_targets(x, y, fit)
     order = np.random.default_rng(0).permutation(300)
-    again = find_odd_targets(x[order], y[order], fit[order], crew=Threads(3))
+    again = find_odd_targets(x[order], y[order], fit[order], crew=threads)
     np.testing.assert_allclose(again.score, first.score[order], atol=1e-12)
     assert (again.wrong == first.wrong[order]).all()
     assert (first.score[np.isnan(y)] == 1).all()

@@ -6,10 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datadiet_cli.encode.vectors.grid import on_grid
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods import leaders
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.leaders import led_by, nearest_of
 from datadiet_cli.methods.neighbours import cosines
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with Engine("threads", 3) as engine:
+        yield engine
 
 
 def blobs(seed, n, spread):
@@ -28,21 +35,21 @@ many = (
     st.integers(0, 60),
     st.sampled_from([0.0, 0.1, 0.4]),
     st.sampled_from([0.7, 0.95, 0.999]),
-    st.sampled_from([1, 3]),
+    st.booleans(),
     st.sampled_from([4, 2048]),
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(*many)
-def test_leaders_are_those_of_the_greedy_rule(seed, n, spread, least, workers, block):
+def test_leaders_are_those_of_the_greedy_rule(threads, seed, n, spread, least, alone, block):
     grid = blobs(seed, n, spread)
     order = np.random.default_rng(seed).permutation(n).astype(np.int64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaders, "_BLOCK", block)
         patch.setattr(leaders, "_WIDE", 3)
         patch.setattr(leaders, "_ACROSS", 2)
-        leader = led_by(grid, least, order, crew=Threads(workers))
+        leader = led_by(grid, least, order, crew=ALONE if alone else threads)
     cosine, kept = all_cosines(grid), []
     for row, led in zip(order.tolist(), leader.tolist(), strict=True):
         near = [other for other in kept if cosine[row, other] >= least]
@@ -54,7 +61,7 @@ def test_leaders_are_those_of_the_greedy_rule(seed, n, spread, least, workers, b
 
 @settings(max_examples=50, deadline=None)
 @given(*many)
-def test_the_nearest_is_that_of_all(seed, n, spread, least, workers, block):
+def test_the_nearest_is_that_of_all(threads, seed, n, spread, least, alone, block):
     grid = blobs(seed, n, spread)
     order = np.random.default_rng(seed).permutation(n).astype(np.int64)
     rows, others = order[: n // 3], order[n // 3 :]
@@ -62,7 +69,7 @@ def test_the_nearest_is_that_of_all(seed, n, spread, least, workers, block):
         patch.setattr(leaders, "_BLOCK", block)
         patch.setattr(leaders, "_WIDE", 3)
         patch.setattr(leaders, "_ACROSS", 2)
-        found = nearest_of(grid, least, rows, others, crew=Threads(workers))
+        found = nearest_of(grid, least, rows, others, crew=ALONE if alone else threads)
     cosine = all_cosines(grid)
     for row, nearest in zip(rows.tolist(), found.tolist(), strict=True):
         best = max(others.tolist(), key=lambda other: cosine[row, other], default=-1)

@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datadiet_cli.encode.vectors.grid import LENGTH, MOST_DIMENSIONS, on_grid
+from datadiet_cli.engine import Engine
 from datadiet_cli.methods import neighbours
-from datadiet_cli.methods.crew import Threads
+from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.neighbours import TooManyPairsError, cosines, pairs_above
+
+
+@pytest.fixture(scope="module")
+def threads():
+    with Engine("threads", 3) as engine:
+        yield engine
 
 
 def brute_force(grid, least):
@@ -36,13 +43,14 @@ def blobs(seed, n, d, spread, centres=6):
     spread=st.sampled_from([0.0, 0.05, 0.3, 1.0, 4.0]),
     least=st.sampled_from([-0.5, 0.0, 0.3, 0.8, 0.95, 0.999, 1.0]),
     buckets=st.booleans(),
-    workers=st.sampled_from([1, 3]),
+    alone=st.booleans(),
 )
-def test_it_finds_what_brute_force_finds(seed, n, d, spread, least, buckets, workers):
+def test_it_finds_what_brute_force_finds(threads, seed, n, d, spread, least, buckets, alone):
     vectors = blobs(seed, n, d, spread)
     vectors[:: max(n // 5, 7)] = 0
     grid = on_grid(vectors)
-    found = pairs_above(grid, least, crew=Threads(workers), seed=seed, buckets_from=2 if buckets else 10**9)
+    crew = ALONE if alone else threads
+    found = pairs_above(grid, least, crew=crew, seed=seed, buckets_from=2 if buckets else 10**9)
     np.testing.assert_array_equal(found, brute_force(grid, least))
 
 

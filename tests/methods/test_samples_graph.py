@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.datasets import load_digits, make_blobs
+from threadpoolctl import threadpool_limits
 
 from datadiet_cli.methods.samples import cells as cells_
 from datadiet_cli.methods.samples import graph
@@ -117,6 +118,17 @@ def test_equal_samples_by_the_thousand(cells, distinct):
     assert all(len(set(row)) == 5 for row in found.neighbour.tolist())
     assert (found.neighbour != np.arange(n)[:, None]).all()
     np.testing.assert_allclose(found.distance[0], np.linalg.norm([100 - x[1:, 0].max(), 100, 100]), rtol=1e-6)
+
+
+def test_threads_of_linear_algebra_settle_no_ties():
+    """Equal centres are equally far, but for last digits; and those depend on how many threads multiply."""
+    some = np.random.default_rng(0).normal(size=(100, 32))
+    centre, count = np.concatenate([np.repeat(some[:1], 90, axis=0), some]), np.full(190, 100)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append([around.tolist() for _, around in cells_.around_each(centre, count, 3000)])
+    assert found[0] == found[1]
 
 
 def test_few_kept_among_many(cells):

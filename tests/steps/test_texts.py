@@ -351,7 +351,8 @@ def test_a_text_out_of_reach_is_tried_again(tmp_path, monkeypatch):
 
 
 @NEAR
-def test_a_text_that_goes_away_while_it_is_compared(tmp_path, method, monkeypatch):
+@pytest.mark.parametrize("gone", ["b.txt", "a.txt b.txt"])
+def test_a_text_that_goes_away_while_it_is_compared(tmp_path, method, gone, monkeypatch):
     from datadiet_cli.steps.likeness import texts
 
     root = tmp_path / "in"
@@ -359,7 +360,8 @@ def test_a_text_that_goes_away_while_it_is_compared(tmp_path, method, monkeypatc
     compare = texts.jaccards
 
     def without(*arguments):
-        (root / "b.txt").unlink()
+        for name in gone.split():
+            (root / name).unlink()
         return compare(*arguments)
 
     monkeypatch.setattr(texts, "jaccards", without)

@@ -3,6 +3,7 @@
 import wave
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
@@ -11,10 +12,11 @@ from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.reading import Reading
 from datadiet_cli.encode.cache import Cache
 from datadiet_cli.encode.vectors import classical_rows, images
-from datadiet_cli.encode.vectors.grid import on_grid
+from datadiet_cli.encode.vectors.grid import LENGTH, on_grid
 from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError, InputError
 from datadiet_cli.methods.neighbours import TooManyPairsError
+from datadiet_cli.steps import vectors as vectors_
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.dedup import run
 from datadiet_cli.steps.likeness import crowds, row_vectors, vectors
@@ -141,6 +143,30 @@ def test_texts(tmp_path):
     outcome = decide(dataset)
     assert dropped(dataset, outcome) == ["00_again.txt", "01_again.txt", "dash2.txt"]
     assert outcome.metrics["unreadable"] == 1
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_two_long_texts(tmp_path, copied):
+    """More runs of characters than a vector has numbers."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "in"
+    root.mkdir()
+    texts = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 10_000)) for _ in range(2)]
+    (root / "a.txt").write_text(texts[0])
+    (root / "b.txt").write_text(texts[0][:9990] + "!" if copied else texts[1])
+    dataset = open_dataset(str(root))
+    assert dropped(dataset, decide(dataset)) == (["b.txt"] if copied else [])
+
+
+def test_many_rows_of_two_texts_take_little_room(monkeypatch):
+    """They have the cosines of their runs, whether or not there is room for these."""
+    few = []
+    rows = pl.DataFrame({"text": ["a text that is there often, and rather long", "another one, not as long"] * 50})
+    for numbers in (1 << 30, 100):
+        monkeypatch.setattr(vectors_, "_NUMBERS", numbers)
+        few.append(vectors_.by_runs(rows, Context(), learn=np.arange(2)).grid.astype(np.float64) / LENGTH)
+    assert [grid.shape[1] > 100 for grid in few] == [True, False]
+    np.testing.assert_allclose(few[0] @ few[0].T, few[1] @ few[1].T, atol=5e-3)
 
 
 def test_sounds(tmp_path):

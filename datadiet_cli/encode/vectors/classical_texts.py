@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.encode.vectors.grid import MOST_DIMENSIONS
+
 SIMILARITY = 0.95
 DIMENSIONS = 256
 BUCKETS = 1 << 18
@@ -24,7 +26,8 @@ class TextVectors:
         weights: what weighs the runs, a transformer of scikit-learn.
         used: (u,) int64, sorted hashes of the runs that count.
         directions: (u, d) float64; None where there was too little to learn from, and the runs themselves tell the few
-            texts apart.
+            texts apart. Where these are too many, the directions are those of one or two texts: whatever is made of
+            such texts has the very cosines that their runs have.
     """
 
     weights: Any
@@ -37,13 +40,16 @@ class TextVectors:
         return len(self.used) if self.directions is None else self.directions.shape[1]
 
     @classmethod
-    def learn(cls, texts: Sequence[str], seed: int, dimensions: int = DIMENSIONS) -> "TextVectors":
+    def learn(
+        cls, texts: Sequence[str], seed: int, dimensions: int = DIMENSIONS, runs: int = MOST_DIMENSIONS
+    ) -> "TextVectors":
         """Learn from some texts.
 
         Args:
             texts: normalised; of more than 8,192 the first. Their order counts.
             seed: of the search for directions.
-            dimensions: the most there may be.
+            dimensions: the most there may be, 2 or more.
+            runs: so many runs of one or two texts may be dimensions themselves, 2 or more.
         """
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfTransformer
@@ -57,7 +63,7 @@ class TextVectors:
             used = np.unique(learned.indices).astype(np.int64)
             dimensions = min(dimensions, len(sample) - 1, len(used) - 1)
             if dimensions < 2:
-                return cls(weights, used, None)
+                return cls(weights, used, None if len(used) <= runs else _spanned(learned[:, used]))
             # Texts that are all the same have no variance, by which it divides for figures that nobody asks for.
             with np.errstate(divide="ignore", invalid="ignore"):
                 few = TruncatedSVD(dimensions, n_iter=4, random_state=seed).fit(learned[:, used])
@@ -69,6 +75,14 @@ class TextVectors:
         weighted = self.weights.transform(hashing().transform(texts))[:, self.used]
         made = weighted.toarray() if self.directions is None else weighted @ self.directions
         return np.asarray(made, dtype=np.float32)
+
+
+def _spanned(learned: Any) -> NDArray[np.float64]:
+    """(u, 2) orthonormal directions that one or two (sparse) rows of u numbers lie in."""
+    rows = np.zeros((learned.shape[1], 2))
+    rows[:, : learned.shape[0]] = learned.toarray().T
+    # Rows that are (nearly) equal leave a second direction that nothing lies in.
+    return np.ascontiguousarray(np.linalg.qr(rows)[0])
 
 
 def hashing() -> Any:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ class Vectors:
     causes: NDArray[np.object_]
     plain: NDArray[np.uint64]
     similarity: float
+
+
+class About(NamedTuple):
+    """What those who do not compute with an encoder have to know of it; see `encode.vectors`."""
+
+    dimensions: int
+    similarity: float
+    namespace: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,34 @@ class Choice:
                 return _made(self)
         except MissingExtraError as error:
             raise MissingExtraError(f"{self.step}: {error}") from error
+
+    def about(self, engine: Engine) -> About:
+        """What there is to know of the encoder, as it is where it computes.
+
+        A worker is asked if GPUs may be those of workers alone: what it makes on one must not be taken for what a
+        processor makes, and this machine need not have one.
+
+        Args:
+            engine: will compute with it.
+
+        Raises:
+            MissingExtraError: it is not installed.
+        """
+        if self.on_device and self.device != "cpu" and engine.limits.scheduler is not None and not _sees_gpu():
+            ((_, found),) = engine.map(_about, [self], chunk=1, on_device=True)
+            return found
+        return _about([self])
+
+
+def _about(choices: Sequence[Choice]) -> About:
+    encoder = choices[0].make()
+    return About(encoder.dimensions, encoder.similarity, encoder.namespace)
+
+
+def _sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 _MAKING = threading.Lock()
@@ -150,7 +186,7 @@ def vectors_of(
         engine: runs the kernel.
         progress: told of files done.
     """
-    n, encoder = len(paths), choice.make()
+    n, encoder = len(paths), choice.about(engine)
     kind = row_type(encoder.dimensions)
     vectors = Vectors(
         engine.zeros((n, encoder.dimensions), np.int16),

@@ -40,6 +40,9 @@ def reduced(
     out = np.zeros((len(grid), 1), dtype=np.float32)
     if len(rows) < 2:
         return out
+    # Loaded before the limit is set, for it is one of those that are there.
+    import scipy.linalg  # noqa: F401
+
     # On one thread, for the last digits depend on how many there are.
     with one_thread():
         some = grid[rows].astype(np.float64)

@@ -7,6 +7,7 @@ import numpy as np
 
 from datadiet_cli.methods.centres import representatives
 from datadiet_cli.methods.folds import hashes
+from datadiet_cli.methods.pieces import one_thread
 from datadiet_cli.methods.samples.base import Floats, Ints, Small
 from datadiet_cli.methods.samples.closest import NUMBERS
 
@@ -24,7 +25,10 @@ def around_each(centre: Floats, count: Ints, look: int) -> Iterator[tuple[int, I
     # So many cells are put in order at first; only where they hold too few, all are.
     usual = min(4 * look * cells // max(int(count.sum()), 1) + 1, cells)
     for top in range(0, cells, step):
-        gap = square - 2 * (centre[top : top + step] @ centre.T)
+        # No limit outlasts a yield: whoever asks for the next cells may be in need of its threads meanwhile.
+        with one_thread():
+            product = centre[top : top + step] @ centre.T
+        gap = square - 2 * product
         here = np.arange(len(gap))
         gap[here, top + here] = -np.inf
         likely = np.sort(np.argpartition(gap, usual - 1, axis=1)[:, :usual], axis=1)

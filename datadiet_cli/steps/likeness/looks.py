@@ -24,6 +24,8 @@ FLAT = 4.0
 """Standard deviation, in gray levels, below which a picture has no content that a hash could tell."""
 SHARP = 256
 PICTURES_AT_ONCE = 32
+_MOST_AT_ONCE, _CALLS, _WORTH = 256, 128, 1 << 20
+"""Of small pictures there are more in a call: up to so many, unless there were fewer calls, or more bytes in each."""
 VERSION = 1
 """Of all that makes a row; to be raised with any change of numbers."""
 
@@ -101,13 +103,19 @@ def look(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Loo
             name,
             cache=context.cache,
             engine=context.engine,
-            chunk=PICTURES_AT_ONCE,
+            chunk=_at_once(pool.bytes),
             progress=context.progress("looking at pictures", n),
         )
         for positions, rows in found:
             _keep(looks, positions, rows.view(ROW)[:, 0])
     looks.contents[:] = found.digests
     return looks
+
+
+def _at_once(sizes: NDArray[np.int64]) -> int:
+    """Pictures that a worker is handed: many small ones, if there are many, for each call has its price."""
+    many, worth = len(sizes) // _CALLS, int(_WORTH / max(float(sizes.mean()), 1.0)) if len(sizes) else 0
+    return max(PICTURES_AT_ONCE, min(_MOST_AT_ONCE, many, worth))
 
 
 def look_at_files(paths: Sequence[str], sketch: Sketch, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

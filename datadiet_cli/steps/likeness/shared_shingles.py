@@ -73,10 +73,11 @@ def _piece(items: Documents, edges: NDArray[np.int64], first: Ints) -> tuple[Doc
 
 
 def count_shared(recipe: Recipe, piece: tuple[Documents, Ints]) -> NDArray[np.float64]:
-    """Count what pairs of texts share."""
+    """Count what pairs of texts share: nothing where one cannot be read any more, for blank texts make no pairs."""
     items, pairs = piece
     members, sizes = shingle_sets(items, recipe)
-    return jaccard(members, sizes, pairs[:, 0], pairs[:, 1])
+    shares = jaccard(members, sizes, pairs[:, 0], pairs[:, 1])
+    return np.where((sizes[pairs] > 0).all(axis=1), shares, 0.0)
 
 
 def _blocks(edges: NDArray[np.int64], sizes: Ints) -> Iterator[Ints]:
