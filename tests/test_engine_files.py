@@ -187,9 +187,8 @@ class TestExchange:
                 break
         with open(path, "wb") as file:
             file.write(good)
-        assert all(
-            same(a[name], b[name]) for a, b in zip(whole, exchange.read_some(range(4), 0), strict=True) for name in a
-        )
+        for one, again in zip(whole, exchange.read_some(range(4), 0), strict=True):
+            assert all(same(one[name], again[name]) for name in one)
 
     def test_there_is_no_such_piece_or_bucket(self, exchange):
         for bucket, piece in ((0, 2), (4, 0), (-1, 0)):

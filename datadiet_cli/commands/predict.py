@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datadiet_cli.checks import check_shared
 from datadiet_cli.config.load import load_common
 from datadiet_cli.data.open import open_dataset
 from datadiet_cli.data.publish import check_apart, check_folder, write_atomically
@@ -53,6 +54,7 @@ def predict(
     common = load_common(flags, os.environ)
     from datadiet_cli.steps.teaching.using import predictions
 
+    check_shared(common, input, [model])
     dataset = open_dataset(input, reading_of(common))
     request = Request("predict", input, None, common, [], environment=dict(os.environ))
     with (

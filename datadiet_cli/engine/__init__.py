@@ -87,6 +87,11 @@ class Engine:
         """Whether kernels see the very objects that they are handed."""
         return self.name in ("serial", "threads")
 
+    @property
+    def is_led(self) -> bool:
+        """Whether work goes to a scheduler that was named: there this machine is the narrow place."""
+        return self.name == "dask" and self.limits.scheduler is not None
+
     def facts(self) -> dict[str, Any]:
         """For the report: the engine, its workers, and of a cluster the versions it runs."""
         if self._cluster is not None:
@@ -232,8 +237,9 @@ class Engine:
 
     def _most(self, each_takes: int) -> int:
         """Calls that may be under way; other machines' cores are for their owners to share out."""
-        here = self.name != "dask" or self.limits.scheduler is None
-        return max(self.workers // each_takes, 1) if here and each_takes > 1 else _AHEAD * self.workers
+        if each_takes > 1 and not self.is_led:
+            return max(self.workers // each_takes, 1)
+        return _AHEAD * self.workers
 
     def _submitted(self, executor: Executor, call: Callable[[], T]) -> "Future[T]":
         if self._cluster is not None:

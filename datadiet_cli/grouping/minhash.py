@@ -41,7 +41,7 @@ _NOBODY = np.iinfo(np.uint32).max
 
 def goes_through_files(engine: Engine, texts: int, bands: Bands) -> bool:
     """Whether the sketches of so many texts are to lie in files."""
-    return engine.too_large(texts * (4 * bands.count + bands.hashes)) or (engine.name == "dask" and texts >= _MANY)
+    return engine.too_large(texts * (4 * bands.count + bands.hashes)) or (engine.is_led and texts >= _MANY)
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,8 @@ def likely_pairs(
         exchange = engine.exchange("met", max(meeting.number for meeting in wave) - first + 1)
         try:
             deal = _Deal(files, number, seen.company, seen.crowded, exchange, tuple(wave))
-            written = [
-                piece for piece in engine.each(deal_out, deal, _parts(files, bands, engine)) if piece is not None
-            ]
-            there = _Dealt(bands, rank, group, exchange, tuple(written), first)
+            written = engine.each(deal_out, deal, _parts(files, bands, engine))
+            there = _Dealt(bands, rank, group, exchange, tuple(one for one in written if one is not None), first)
             take_all(found, wave, engine.each(meet, there, wave))
         finally:
             exchange.remove()

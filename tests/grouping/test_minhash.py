@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datadiet_cli.engine import Engine, Limits
+from datadiet_cli.engine import Engine, Exchange, Limits
 from datadiet_cli.errors import DatadietError
 from datadiet_cli.grouping import minhash as through_files
 from datadiet_cli.methods import minhash_pairs, minhash_survey
@@ -186,6 +186,31 @@ def test_every_engine(name, monkeypatch):
         for waves in (0, 10):
             monkeypatch.setattr(through_files, "_DEALT", waves)
             assert plain(in_files(keys, traces, bands, rank, group, engine, others=50)) == expected
+
+
+def test_only_what_a_wave_needs_is_read_and_few_files_are_made(serial, monkeypatch):
+    """A file is opened once for its keys up to the last band of a wave, and dealt out with others to one."""
+    monkeypatch.setattr(through_files, "OF_A_FILE", 20)
+    monkeypatch.setattr(through_files, "_DEALT", 0)
+    read, written = [], []
+    some, write = Exchange.read_some, Exchange.write
+
+    def reading(exchange, buckets, piece):
+        if "sketches-" in exchange.folder and piece % 2 == 0:
+            read.append(list(buckets))
+        return some(exchange, buckets, piece)
+
+    def writing(exchange, piece, *rest):
+        written.extend([piece] if "met-" in exchange.folder else [])
+        write(exchange, piece, *rest)
+
+    monkeypatch.setattr(Exchange, "read_some", reading)
+    monkeypatch.setattr(Exchange, "write", writing)
+    in_files(*texts(1, 400, 5, 0.1, 256), serial)
+    assert read == [[band] for band in range(7) for _ in range(20)] + [
+        list(range(band + 1)) for band in range(7) for _ in range(20)
+    ]
+    assert written == [0, 16] * 7
 
 
 def test_files_are_gone_when_pairs_are_found(serial):

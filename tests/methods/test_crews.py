@@ -1,5 +1,8 @@
 """Whoever compares vectors, and wherever: the same answer to the last bit."""
 
+import os
+import subprocess
+import sys
 from functools import partial
 
 import numpy as np
@@ -120,3 +123,36 @@ def test_too_many_pairs_are_given_up_wherever_they_are_found(crew):
 
 def test_a_graph_is_a_graph(crew, few):
     assert isinstance(knn_graph(few, 3, crew=crew), Graph)
+
+
+def test_a_library_that_comes_late_is_limited_as_well():
+    """It brings threads of its own, while somebody is at work on one thread."""
+    program = """
+import threading, numpy
+from threadpoolctl import threadpool_info
+from datadiet_cli.methods.pieces import one_thread
+
+def threads():
+    return {each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+def other():
+    with one_thread():
+        seen.append(threads())
+
+seen = []
+before = threads()
+with one_thread():
+    import scipy.linalg
+    late = threads()
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    with one_thread():
+        seen.append(threads())
+    seen.append(threads())
+after = threads()
+assert all(number == 1 for found in seen for number in found.values()), seen
+assert set(after) == set(late)
+assert all(after[path] == before.get(path, late[path]) for path in after), (before, late, after)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, env=dict(os.environ, OPENBLAS_NUM_THREADS="2"))
