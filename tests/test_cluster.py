@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from datadiet_cli.encode import cached
+from datadiet_cli.encode.elsewhere import told
 from datadiet_cli.engine import Engine, Limits
 from datadiet_cli.errors import ConfigError, DatadietError, ExitCode, InputError
 from tests import cluster_kernels as kernels
@@ -288,7 +289,7 @@ def test_what_was_finished_is_kept(four, tmp_path):  # noqa: F811
     assert not list(tmp_path.iterdir())
 
 
-def test_tasks_go_where_the_device_is(four, launcher):  # noqa: F811
+def test_tasks_go_where_the_device_is(four, launcher, monkeypatch):  # noqa: F811
     limits = Limits(four.address, device="cuda")
     said = r"--device cuda: no worker of .* has a GPU to give"
     with pytest.raises(ConfigError, match=said), Engine("dask", None, limits) as engine:
@@ -297,6 +298,9 @@ def test_tasks_go_where_the_device_is(four, launcher):  # noqa: F811
     with Engine("dask", None, Limits(four.address, device="auto")) as engine:
         found = {who for _, who in engine.map(kernels.pid, list(range(6)), chunk=1, on_device=True)}
         others = {who for _, who in engine.map(kernels.pid, list(range(20)), chunk=1)}
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        asked = told(kernels.pid, 1, "auto", engine), told(kernels.pid, 1, "cpu", engine)
     kill(worker["pid"])
     assert found == {worker["pid"]}
     assert len(others) > 1
+    assert asked == (worker["pid"], os.getpid())

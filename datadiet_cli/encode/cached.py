@@ -178,8 +178,8 @@ class Remembered:
     def _make_fetched(self, positions: Ints, states: States) -> Iterator[tuple[Ints, Rows]]:
         """Make rows and digests of objects of a store: to fetch one twice costs more than a row made in vain."""
         work, paths = self._work, self._at(positions)
-        made = _Pending(self._cache, self._namespace, self._width)
-        with _Pending(self._cache, FILES, 32) as files, made as pending:
+        made, read = _Pending(self._cache, self._namespace, self._width), _Pending(self._cache, FILES, 32)
+        with read as files, made as pending:
             for part, (rows, keep, digests, readable) in work.run(_run_fetched, paths, work.kernel, *work.args):
                 self.digests[positions[part]] = digests
                 entries = np.hstack([states.stamps[part], np.ascontiguousarray(digests).view(np.uint8)])
@@ -281,9 +281,8 @@ def _is_object(path: str) -> bool:
 
 def _groups(digests: Digests) -> list[Ints]:
     """Indices of equal digests, by the first of each; unknown ones are each on their own."""
-    keys = [row.tobytes() for row in digests]
     groups: dict[bytes | int, list[int]] = {}
-    for i, key in enumerate(keys):
+    for i, key in enumerate(row.tobytes() for row in digests):
         groups.setdefault(key if key != bytes(16) else i, []).append(i)
     return [np.array(group, dtype=np.int64) for group in groups.values()]
 

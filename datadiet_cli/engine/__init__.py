@@ -83,6 +83,11 @@ class Engine:
         return default_workers() if self.name == "dask" else self._asked or default_workers()
 
     @property
+    def gpus(self) -> int:
+        """How many GPUs the workers of a cluster have to give; 0 on other engines."""
+        return int(self._connected().facts()["gpus"]) if self.name == "dask" else 0
+
+    @property
     def in_process(self) -> bool:
         """Whether kernels see the very objects that they are handed."""
         return self.name in ("serial", "threads")

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any, TypeVar
 
@@ -18,15 +18,15 @@ class _Limit:
     """The limit of one thread.
 
     That of BLAS is one for the whole process: made by the first who wants it, taken back by the last, for two threads
-    that each set it for themselves would take back each other's. That of OpenMP is each thread's own. What takes a
-    limit back takes back all that its controller knows, so each has one of its own.
+    that each set it for themselves would take back each other's. That of OpenMP is each thread's own, and so is that of
+    a BLAS that goes by it. What takes a limit back takes back all that its controller knows, so it has one of its own.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
-        self._of_process = ExitStack()
         self._of_thread = threading.local()
+        self._before: list[tuple[Any, int]] = []
         self._modules = 0
 
     @contextmanager
@@ -42,10 +42,7 @@ class _Limit:
                 yield
         finally:
             self._of_thread.libraries = known
-            with self._lock:
-                self._users -= 1
-                if not self._users:
-                    self._of_process.close()
+            self._left()
 
     def _entered(self, known: ThreadpoolController | None) -> ThreadpoolController:
         """Limit the libraries that there are; one user more, unless this thread has limited all of them before."""
@@ -55,10 +52,30 @@ class _Limit:
                 # Looking for libraries takes milliseconds; none comes without a module.
                 self._modules, self._libraries = len(sys.modules), ThreadpoolController()
             if new or not self._users:
-                # Taken back last in, first out: what was loaded meanwhile gets its own number back, and so do others.
-                self._of_process.enter_context(self._libraries.select(user_api="blas").limit(limits=1))
+                limited = {library.filepath for library, _ in self._before}
+                for library in self._libraries.select(user_api="blas").lib_controllers:
+                    if library.filepath not in limited and getattr(library, "threading_layer", "") != "openmp":
+                        self._before.append((library, library.get_num_threads()))
+                        _set_threads(library, 1)
             self._users += self._libraries is not known
             return self._libraries
+
+    def _left(self) -> None:
+        with self._lock:
+            self._users -= 1
+            while self._before and not self._users:
+                _set_threads(*self._before.pop())
+
+
+def _set_threads(library: Any, number: int) -> None:
+    """Set how many threads a library has, whichever thread of ours did so before."""
+    # From threadpoolctl 3.8 on that thread alone may, and whatever others ask for is passed over in silence.
+    let_go = getattr(library, "clear_controlling_thread", None)
+    if let_go is not None:
+        let_go(force=True)
+    library.set_num_threads(number)
+    if let_go is not None:
+        let_go(force=True)
 
 
 _LIMIT = _Limit()

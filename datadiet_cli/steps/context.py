@@ -1,7 +1,7 @@
 """What every step may use besides its dataset and settings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from datadiet_cli.data.dataset import Dataset
 from datadiet_cli.data.reading import Reading
@@ -51,13 +51,3 @@ class Context:
     rerun: bool = False
     opened: Dataset | None = None
     models: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def at_home(self) -> "Context":
-        """The run for what this process does itself, after workers of a cluster did the rest on their GPUs.
-
-        It need not have a GPU, and then takes what it has.
-        """
-        if self.device != "cuda" or self.engine.name != "dask":
-            return self
-        return replace(self, device="auto")

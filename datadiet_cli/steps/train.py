@@ -120,7 +120,7 @@ def _metrics(
     found: dict[str, Any] = {}
     for name, rows in (("validation", division.validation), ("test", division.test)):
         if len(rows):
-            said = predicted(first.model, material, rows, context.at_home)
+            said = predicted(first.model, material, rows, context)
             found[name] = {
                 "samples": len(rows),
                 **measured(said, material, rows, spec.classes),

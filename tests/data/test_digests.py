@@ -21,7 +21,7 @@ from datadiet_cli.digestfile import (
     rows_of,
 )
 from datadiet_cli.digests import Content, Differences, compare, contents_at, escaped
-from datadiet_cli.encode import cached
+from datadiet_cli.encode import filestates
 from datadiet_cli.engine import Engine
 from tests.conftest import class_folders, report
 from tests.data.trees import read, write
@@ -76,7 +76,7 @@ def test_every_difference_is_of_one_sort(before, after):
 
 @pytest.mark.parametrize("link", ["copy", "hardlink", "symlink"])
 def test_that_are_remembered_are_those_that_are_read(link, tmp_path, datadiet, monkeypatch):
-    monkeypatch.setattr(cached, "_RACY_NS", -1)
+    monkeypatch.setattr(filestates, "_RACY_NS", -1)
     source = class_folders(tmp_path / "in", {"cat/a.png": 1, "cat/b.png": 1, "dog/c.png": 2})
     (source / "notes.md").write_text("kept")
     assert datadiet("dedup", source, tmp_path / "read", "--link", link, "--no-cache").code == 0

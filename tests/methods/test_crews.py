@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from functools import partial
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.encode.vectors.reduced import reduced
@@ -16,6 +19,7 @@ from datadiet_cli.methods.crew import ALONE
 from datadiet_cli.methods.leaders import led_by, nearest_of
 from datadiet_cli.methods.neighbours import TooManyPairsError, pairs_above
 from datadiet_cli.methods.oversampling import oversample
+from datadiet_cli.methods.pieces import one_thread
 from datadiet_cli.methods.samples import facility, graph
 from datadiet_cli.methods.samples.base import Graph
 from datadiet_cli.methods.samples.facility import facility_location
@@ -123,6 +127,38 @@ def test_too_many_pairs_are_given_up_wherever_they_are_found(crew):
 
 def test_a_graph_is_a_graph(crew, few):
     assert isinstance(knn_graph(few, 3, crew=crew), Graph)
+
+
+def test_whoever_comes_first_and_whoever_leaves_last():
+    """The limit is that of all, and the last takes it back, though another thread set it."""
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def first():
+        with one_thread():
+            entered.set()
+            leave.wait(60)
+        seen.append(threads_of_blas())
+        last.wait(60)
+
+    last = threading.Event()
+    thread = threading.Thread(target=first)
+    with threadpool_limits(2):
+        thread.start()
+        entered.wait(60)
+        with one_thread():
+            leave.set()
+            while not seen:
+                time.sleep(0.001)
+            assert threads_of_blas() == seen[0] == {1}
+        assert threads_of_blas() == {2}
+        last.set()
+        thread.join()
+    with threadpool_limits(1):
+        assert threads_of_blas() == {1}
+
+
+def threads_of_blas():
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
 
 
 def test_a_library_that_comes_late_is_limited_as_well():

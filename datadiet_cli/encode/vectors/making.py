@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datadiet_cli.encode.cache import Cache, NoCache
 from datadiet_cli.encode.cached import Made, remembered
+from datadiet_cli.encode.elsewhere import told
 from datadiet_cli.encode.vectors import EXPORTED, NETWORKS, load
 from datadiet_cli.encode.vectors.grid import on_grid
 from datadiet_cli.engine import Engine
@@ -94,10 +95,7 @@ class Choice:
             raise MissingExtraError(f"{self.step}: {error}") from error
 
     def about(self, engine: Engine) -> About:
-        """What there is to know of the encoder, as it is where it computes.
-
-        A worker is asked if GPUs may be those of workers alone: what it makes on one must not be taken for what a
-        processor makes, and this machine need not have one.
+        """What there is to know of the encoder, as it is where it computes: vectors of a GPU have names of their own.
 
         Args:
             engine: will compute with it.
@@ -105,21 +103,14 @@ class Choice:
         Raises:
             MissingExtraError: it is not installed.
         """
-        if self.on_device and self.device != "cpu" and engine.limits.scheduler is not None and not _sees_gpu():
-            ((_, found),) = engine.map(_about, [self], chunk=1, on_device=True)
-            return found
+        if self.on_device:
+            return told(_about, self, self.device, engine)
         return _about([self])
 
 
 def _about(choices: Sequence[Choice]) -> About:
     encoder = choices[0].make()
     return About(encoder.dimensions, encoder.similarity, encoder.namespace)
-
-
-def _sees_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 _MAKING = threading.Lock()

@@ -86,7 +86,7 @@ def scored(task: Task, *, leave_out: int = 0) -> Scored:
     if len(usable) < 2:
         raise InputError(f"{STEP}: {task.path}: {len(usable)} samples to learn from; at least 2 are needed")
     spec = spec_of(material, settings, material.goal.classes, STEP)
-    recipe = recipe_of(settings, spec, len(usable), context.device, STEP)
+    recipe = recipe_of(settings, spec, len(usable), context.device, STEP, context.engine)
     check_told(settings, recipe.epochs, numbers=material.goal.task == "numbers")
     rule = settings.rule if settings.rule != "auto" else usual_rule(settings.method)
     # Whoever tries several scores out needs them all.

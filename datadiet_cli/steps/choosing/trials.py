@@ -143,7 +143,8 @@ class Trials:
         task = self._task
         if len(job.rows) < 2:
             raise InputError(f"{STEP}: {task.path}: {len(job.rows)} samples to learn from; at least 2 are needed")
-        recipe = recipe_of(task.settings, self._spec, len(job.rows), task.context.device, STEP)
+        context = task.context
+        recipe = recipe_of(task.settings, self._spec, len(job.rows), context.device, STEP, context.engine)
         none = np.empty(0, dtype=np.int64)
         return Lesson(self._spec, recipe, self._material.shown, job.rows, none, job.seed, "", self._origin)
 

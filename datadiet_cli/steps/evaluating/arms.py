@@ -81,7 +81,7 @@ def planned(trial: Trial, settings: Evaluate, protocol: str, context: Context) -
     seeds, notes = settings.seeds, []
     n_after, n_before = len(trial.after.train), len(trial.before.train)
     models = [spec_of(side.material, settings, trial.classes, STEP) for side in (trial.after, trial.before)]
-    after, before = (recipe_of(settings, spec, n_before, context.device, STEP) for spec in models)
+    after, before = (recipe_of(settings, spec, n_before, context.device, STEP, context.engine) for spec in models)
     if protocol == "iterations":
         steps = plan(before, n_before).steps
         after, before = replace(after, iterations=steps), replace(before, iterations=steps)

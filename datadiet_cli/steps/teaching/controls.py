@@ -104,7 +104,7 @@ def compared(
     Returns:
         For the report, and the seconds of each training, by arm.
     """
-    names, context = controls_of(settings), context.at_home
+    names = controls_of(settings)
     arms: dict[str, list[Fitted]] = {"dynamic": list(fitted)}
     asked = {"dynamic": [predicted(one.model, lessons[0].material, judge.rows, context) for one in fitted]}
     for name in names:

@@ -1,10 +1,13 @@
 """How a model is trained: what the settings say, and where they say nothing what suits the model."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from datadiet_cli.config.training import Training
+from datadiet_cli.encode.elsewhere import told
+from datadiet_cli.engine import Engine
 from datadiet_cli.errors import ConfigError
 from datadiet_cli.nn.recipe import Recipe
 from datadiet_cli.nn.spec import Spec
@@ -15,7 +18,9 @@ _PICTURES = ("flip", "crop", "cutout")
 _CONVOLUTIONS = ("small-cnn", "resnet8", "resnet20")
 
 
-def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: str) -> Recipe:
+def recipe_of(
+    settings: Training, spec: Spec, samples: int, device: str, step: str, engine: Engine | None = None
+) -> Recipe:
     """Fill in what the settings leave to the model.
 
     Args:
@@ -24,6 +29,7 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
         samples: how many there are to learn from.
         device: where to.
         step: who asks, for messages.
+        engine: the trainings are sent through it; None if they are done here.
 
     Raises:
         ConfigError: what is to be done to a batch does not suit the samples.
@@ -54,7 +60,7 @@ def recipe_of(settings: Training, spec: Spec, samples: int, device: str, step: s
         batch_size=settings.batch_size,
         l1=settings.l1,
         slim=settings.slim,
-        precision=_precision(settings, spec, device),
+        precision=_precision(settings, spec, device, engine),
         freeze=settings.freeze,
         threads=settings.threads,
     )
@@ -83,13 +89,19 @@ def _augment(settings: Training, spec: Spec, step: str) -> tuple[str, ...] | Non
     return tuple(wanted)
 
 
-def _precision(settings: Training, spec: Spec, device: str) -> Any:
+def _precision(settings: Training, spec: Spec, device: str, engine: Engine | None) -> Any:
     """Half precision where it is faster: for convolutions, on processors that compute in it."""
     if settings.precision != "auto":
         return settings.precision
     if spec.model not in _CONVOLUTIONS:
         return "float32"
-    return "bfloat16" if _computes_in_bfloat16(device) else "float32"
+    fast = _compute_in_bfloat16([device]) if engine is None else told(_compute_in_bfloat16, device, device, engine)
+    return "bfloat16" if fast else "float32"
+
+
+def _compute_in_bfloat16(devices: Sequence[str]) -> bool:
+    """Whether all of them do, here."""
+    return all(map(_computes_in_bfloat16, devices))
 
 
 def _computes_in_bfloat16(device: str) -> bool:
@@ -97,9 +109,6 @@ def _computes_in_bfloat16(device: str) -> bool:
 
     from datadiet_cli.nn.device import device_of
 
-    there = torch.cuda.is_available()
-    if device == "cuda" and not there:
-        return False  # trainings may be sent to where there is one, of which nothing is known here
     if device_of(device).type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     # Where the processor only imitates it, it is slower.
