@@ -298,7 +298,7 @@ def test_tasks_go_where_the_device_is(four, launcher, monkeypatch):  # noqa: F81
     with Engine("dask", None, Limits(four.address, device="auto")) as engine:
         found = {who for _, who in engine.map(kernels.pid, list(range(6)), chunk=1, on_device=True)}
         others = {who for _, who in engine.map(kernels.pid, list(range(20)), chunk=1)}
-        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        monkeypatch.setattr("datadiet_cli.encode.elsewhere._sees_gpu", lambda: False)
         asked = told(kernels.pid, 1, "auto", engine), told(kernels.pid, 1, "cpu", engine)
     kill(worker["pid"])
     assert found == {worker["pid"]}

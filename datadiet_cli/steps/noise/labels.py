@@ -80,9 +80,7 @@ def _wrong_classes(material: Material) -> Findings:
         if not fit.any():
             return nothing(notes=[material.featureless])
         tell = context.progress("predicting labels", settings.folds)
-        predicted = out_of_fold(
-            x, label, fit, classes, folds=settings.folds, seed=context.seed, crew=context.engine
-        )
+        predicted = out_of_fold(x, label, fit, classes, folds=settings.folds, seed=context.seed, crew=context.engine)
         tell(settings.folds)
         probability, neighbours = predicted.probability, predicted.neighbours
         known = trust(x, label, fit, probability, neighbours, floor=settings.min_trust, seed=context.seed)

@@ -37,9 +37,7 @@ def wrong_sets(material: Material) -> Findings:
     tell = context.progress("predicting labels", len(names))
     for k in range(len(names)):
         label: Ints = np.where(labelled, given[:, k], -1).astype(np.int64)
-        predicted = out_of_fold(
-            x, label, fit, 2, folds=settings.folds, seed=context.seed, crew=context.engine
-        )
+        predicted = out_of_fold(x, label, fit, 2, folds=settings.folds, seed=context.seed, crew=context.engine)
         probability[:, k] = predicted.probability[:, 1]
         # Those of the last class will do: they differ in the parts only that the samples were divided into.
         near = predicted.neighbours

@@ -148,7 +148,8 @@ def _samples(material: Shown, rows: Ints, whole: bool) -> "Samples":
     import torch
 
     found = material.samples(rows)
-    return replace(found, index=torch.from_numpy(rows)) if whole else found
+    # A copy: those that were sent to a worker lie in a file, and torch warns of arrays that cannot be written to.
+    return replace(found, index=torch.from_numpy(rows.copy())) if whole else found
 
 
 def network(lesson: Lesson, samples: "Samples", settings: Training, step: str) -> "torch.nn.Module":
