@@ -118,7 +118,7 @@ def test_a_cluster_is_started_as_the_page_says(heading, tmp_path, datadiet: Cli)
         ran = subprocess.run(
             ["bash", "-c", exports + command], cwd=tmp_path, env=environment, check=False, capture_output=True
         )
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 0, ran.stderr.decode()[-3000:]
     words = shlex.split(command)
     source, output = tmp_path / words[2], tmp_path / words[3]
     told = json.loads(Path(f"{output}.report.json").read_bytes())

@@ -13,6 +13,7 @@ from datadiet_cli.calibrating.examining import Examiner, Plan
 from datadiet_cli.calibrating.loading import configured
 from datadiet_cli.calibrating.names import ALL_NAMES
 from datadiet_cli.calibrating.sample import LEAST, draw
+from datadiet_cli.checks import check_shared
 from datadiet_cli.config.base import parse_share
 from datadiet_cli.config.words import suggestion
 from datadiet_cli.data.open import open_dataset
@@ -71,10 +72,17 @@ def calibrate(
     if write is not None:
         _check_writable(input, write, force)
     settings = configured(config, flags, os.environ)
+    check_shared(settings.common, input)
     dataset = open_dataset(input, reading_of(settings.common))
     sample = draw(dataset, samples, settings.common.seed)
     plan = Plan(settings, sample, None if faults is None else tuple(faults), most)
-    with progress_bars(quiet=quiet) as progress, quiet_libraries(), TemporaryDirectory(prefix="datadiet-") as room:
+    # Workers of a cluster open what is planted there.
+    shared = None if settings.common.shared_dir is None else os.path.abspath(settings.common.shared_dir)
+    with (
+        progress_bars(quiet=quiet) as progress,
+        quiet_libraries(),
+        TemporaryDirectory(prefix="datadiet-", dir=shared) as room,
+    ):
         examiner = Examiner(plan, room, dict(os.environ), progress("calibrating", 0))
         document = examiner.document()
     if json:

@@ -10,9 +10,9 @@ R = TypeVar("R")
 
 
 def told(kernel: Callable[[Sequence[T]], R], item: T, device: str, engine: Engine) -> R:
-    """Ask about the device that computes: a worker of a cluster where only workers have a GPU.
+    """Ask about the device that computes: a worker, where work goes to a cluster and there is any GPU.
 
-    This machine need not have a GPU then, and what it would say of itself is not so where the work is done.
+    What this machine would say of itself is not so where the work is done: either may have a GPU, or both, or none.
 
     Args:
         kernel: a module-level function of a list of one item.
@@ -20,7 +20,7 @@ def told(kernel: Callable[[Sequence[T]], R], item: T, device: str, engine: Engin
         device: ``auto``, ``cpu`` or ``cuda``, on which the work is to be done.
         engine: will do it.
     """
-    if engine.limits.scheduler is not None and device != "cpu" and not _sees_gpu() and engine.gpus:
+    if engine.is_led and device != "cpu" and (_sees_gpu() or engine.gpus):
         ((_, found),) = engine.map(kernel, [item], chunk=1, on_device=True)
         return found
     return kernel([item])

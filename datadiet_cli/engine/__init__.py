@@ -266,7 +266,7 @@ class Engine:
         if self.name == "dask":
             return self._connected().executor(said, on_device=on_device)
         if self._executor is None:
-            self._executor = EXECUTORS[self.name](self.workers)
+            self._executor = EXECUTORS[self.name](self.workers, self._scratch)
             self._stack.callback(self._executor.shutdown, wait=True, cancel_futures=True)
         return self._executor
 
@@ -275,6 +275,9 @@ class Engine:
             from datadiet_cli.engine.cluster import Cluster
 
             self._cluster = self._stack.enter_context(Cluster(self._asked, self.limits, self._scratch))
+            if self.limits.shared_dir is not None:
+                # Before any work is done, though it may be hours before the first file is shared.
+                self._must_share()
         return self._cluster
 
 

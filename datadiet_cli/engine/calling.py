@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,8 +41,13 @@ def name_of(kernel: Callable[..., Any]) -> str:
     return str(getattr(kernel, "__name__", type(kernel).__name__)).strip("_")
 
 
-def silenced() -> None:
-    """What a library says in a worker about a damaged file is noise, and Ctrl-C is the main process's affair."""
+def silenced(folder: str) -> None:
+    """What a library says in a worker about a damaged file is noise, and Ctrl-C is the main process's affair.
+
+    Args:
+        folder: for temporary files of the worker: it is removed when the run ends, even if the worker was killed.
+    """
+    tempfile.tempdir = folder
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -161,8 +161,8 @@ class Cluster:
             try:
                 return future.result(timeout=_LOOK)
             except TimeoutError:
-                if future.done():  # it is the call's own
-                    raise
+                if future.done():  # meanwhile, or the error is the call's own
+                    return future.result()
                 self._look()
                 if self._alone and time.monotonic() - self._alone > WAIT:
                     raise DatadietError(
@@ -200,7 +200,11 @@ class Cluster:
                 "or the other"
             )
         try:
-            return Client(**where, timeout=CONNECT, set_as_default=False)
+            try:
+                return Client(**where, timeout=CONNECT, set_as_default=False)
+            except AssertionError:
+                # Dask gives its own thread ten seconds to start, which may be too few on a machine that is very busy.
+                return Client(**where, timeout=CONNECT, set_as_default=False)
         except Exception as error:  # noqa: BLE001, RUF100 - whatever another version's answer may lead to
             why = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(

@@ -5,6 +5,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from typing import ParamSpec, TypeVar
 
 from datadiet_cli.engine.calling import silenced
+from datadiet_cli.engine.scratch import Scratch
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,12 +24,12 @@ class SerialExecutor(Executor):
         return future
 
 
-def _processes(workers: int) -> Executor:
+def _processes(workers: int, scratch: Scratch) -> Executor:
     import multiprocessing
 
     # A fork of a process that has threads may deadlock; forkserver starts clean.
     context = multiprocessing.get_context("forkserver")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=silenced)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=silenced, initargs=(scratch.folder,))
 
 
 def end(executor: Executor) -> None:
@@ -39,9 +40,9 @@ def end(executor: Executor) -> None:
         process.terminate()
 
 
-EXECUTORS: dict[str, Callable[[int], Executor]] = {
-    "serial": lambda _: SerialExecutor(),
-    "threads": lambda workers: ThreadPoolExecutor(workers, thread_name_prefix="datadiet"),
+EXECUTORS: dict[str, Callable[[int, Scratch], Executor]] = {
+    "serial": lambda _workers, _scratch: SerialExecutor(),
+    "threads": lambda workers, _scratch: ThreadPoolExecutor(workers, thread_name_prefix="datadiet"),
     "processes": _processes,
 }
 """By the name of the engine."""

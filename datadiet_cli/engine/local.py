@@ -39,7 +39,7 @@ class ChildWorker(QuietWorker):
     """One that has a process for itself."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        silenced()
+        silenced(options["local_directory"])
         super().__init__(*args, **options)
 
 

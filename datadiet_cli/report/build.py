@@ -108,7 +108,7 @@ class Report:
             run: what differs between two equal runs: times.
             record: ``digests`` of all files, and ``changes``, if something was published.
         """
-        source = self.before.source
+        source, settings = self.before.source, self.common.model_dump(mode="json")
         return {
             "report_version": REPORT_VERSION,
             "datadiet": __version__,
@@ -131,7 +131,7 @@ class Report:
                 "fingerprint": fingerprint,
             },
             "figures": summarise(self.before, self.after, self.results),
-            "settings": told(self.common.model_dump(mode="json")),
+            "settings": told(settings, _addresses(settings)),
             "steps": [_step(result) for result in self.results],
             "comparisons": self._comparisons(),
             "gates": [gate.as_json() for gate in self.gates],
@@ -218,23 +218,32 @@ def _step(result: StepResult) -> dict[str, Any]:
         of_reason = verdicts.action[verdicts.reason == reason]
         for action in set(of_reason.tolist()):
             counts.setdefault(str(action), {})[reason] = int((of_reason == action).sum())
+    addresses = _addresses(result.settings)
     return {
         "name": result.name,
-        "settings": told(dict(result.settings)),
+        "settings": told(result.settings, addresses),
         "samples_in": result.samples_in,
         "samples_out": len(result.after),
         "verdicts": {action: dict(sorted(reasons.items())) for action, reasons in sorted(counts.items())},
-        "metrics": told(dict(result.outcome.metrics)),
+        "metrics": told(result.outcome.metrics, addresses),
     }
 
 
-def told(value: Any) -> Any:
-    """A JSON value with URLs as people may see them, in the stead of those that fetch; keys too."""
+def _addresses(value: Any) -> dict[str, str]:
+    """The URLs among settings -> how people may see them, without what may be a secret."""
     if isinstance(value, str):
-        return named(value)
-    if isinstance(value, dict):
-        return {named(key): told(inner) for key, inner in value.items()}
-    return [told(inner) for inner in value] if isinstance(value, list) else value
+        return {value: named(value)} if named(value) != value else {}
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return {url: shown for one in inner for url, shown in _addresses(one).items()}
+
+
+def told(value: Any, addresses: Mapping[str, str]) -> Any:
+    """A JSON value with addresses as people may see them, where a text is just that; keys too."""
+    if isinstance(value, str):
+        return addresses.get(value, value)
+    if isinstance(value, Mapping):
+        return {addresses.get(key, key): told(inner, addresses) for key, inner in value.items()}
+    return [told(inner, addresses) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def write_report(output: str, document: Mapping[str, Any]) -> None:

@@ -18,14 +18,14 @@ from datadiet_cli.methods.agreement import plain, residual
 from datadiet_cli.methods.hashes import HASHES, flatness, sharpness, turned_hashes
 from datadiet_cli.methods.turns import TURNS
 from datadiet_cli.steps.context import Context
-from datadiet_cli.steps.likeness.pool import Pool
+from datadiet_cli.steps.likeness.pool import Pool, at_once
 
 FLAT = 4.0
 """Standard deviation, in gray levels, below which a picture has no content that a hash could tell."""
 SHARP = 256
 PICTURES_AT_ONCE = 32
-_MOST_AT_ONCE, _CALLS, _WORTH = 256, 128, 1 << 20
-"""Of small pictures there are more in a call: up to so many, unless there were fewer calls, or more bytes in each."""
+SMALL_AT_ONCE = 256
+"""Pictures that a worker is handed, and small ones where there are many."""
 VERSION = 1
 """Of all that makes a row; to be raised with any change of numbers."""
 
@@ -103,19 +103,13 @@ def look(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) -> Loo
             name,
             cache=context.cache,
             engine=context.engine,
-            chunk=_at_once(pool.bytes),
+            chunk=at_once(pool.bytes, PICTURES_AT_ONCE, SMALL_AT_ONCE),
             progress=context.progress("looking at pictures", n),
         )
         for positions, rows in found:
             _keep(looks, positions, rows.view(ROW)[:, 0])
     looks.contents[:] = found.digests
     return looks
-
-
-def _at_once(sizes: NDArray[np.int64]) -> int:
-    """Pictures that a worker is handed: many small ones, if there are many, for each call has its price."""
-    many, worth = len(sizes) // _CALLS, int(_WORTH / max(float(sizes.mean()), 1.0)) if len(sizes) else 0
-    return max(PICTURES_AT_ONCE, min(_MOST_AT_ONCE, many, worth))
 
 
 def look_at_files(paths: Sequence[str], sketch: Sketch, name: str) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_CALLS, _WORTH = 128, 1 << 20
+"""Calls that there should be, and bytes that a call of small samples may have."""
+
+
+def at_once(sizes: NDArray[np.int64], least: int, most: int) -> int:
+    """How many samples a worker is handed: more of small ones, where there are many, for each call has its price.
+
+    Args:
+        sizes: (n,) int64 bytes of the samples.
+        least: of large ones, or few.
+        most: of small ones.
+    """
+    if not len(sizes):
+        return least
+    return max(least, min(most, len(sizes) // _CALLS, int(_WORTH / max(float(sizes.mean()), 1.0))))
+
+
 @dataclass(frozen=True, eq=False)
 class Pool:
     """Samples by position: first those of the dataset, in its order, then those of every other one.

@@ -17,8 +17,8 @@ from datadiet_cli.methods.shingles import Hashes, Unit, distinct_shingles, mixed
 from datadiet_cli.methods.simhash import simhashes
 from datadiet_cli.steps.context import Context
 
-AT_ONCE = 256
-"""Texts that a worker is handed."""
+AT_ONCE, SHORT_AT_ONCE = 256, 4096
+"""Texts that a worker is handed, and short ones where there are many."""
 _CHARACTERS = 1 << 17
 """Characters that are turned into an array at a time."""
 
@@ -83,7 +83,9 @@ class Sketches:
             own[part] = other
 
 
-def sketch(items: Documents, recipe: Recipe, context: Context, files: SketchFiles | None = None) -> Sketches:
+def sketch(
+    items: Documents, recipe: Recipe, context: Context, files: SketchFiles | None = None, *, chunk: int = AT_ONCE
+) -> Sketches:
     """Read every text once.
 
     Args:
@@ -91,6 +93,7 @@ def sketch(items: Documents, recipe: Recipe, context: Context, files: SketchFile
         recipe: what to make of them.
         context: the run.
         files: where keys and traces go; None for memory.
+        chunk: texts that a worker is handed, where that is memory.
 
     Returns:
         What was asked for; without columns of keys and traces where these are in files.
@@ -99,7 +102,7 @@ def sketch(items: Documents, recipe: Recipe, context: Context, files: SketchFile
     sketches = Sketches.blank(len(items), recipe.bands if files is None else None, engine.zeros)
     tell = context.progress("reading texts", len(items))
     if files is None:
-        for part, found in engine.map(sketch_texts, items, recipe, chunk=AT_ONCE, progress=tell):
+        for part, found in engine.map(sketch_texts, items, recipe, chunk=chunk, progress=tell):
             sketches.put(part, found)
         return sketches
     pieces = ((piece, items[files.rows(piece)]) for piece in range(files.pieces))

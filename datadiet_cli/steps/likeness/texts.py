@@ -22,10 +22,10 @@ from datadiet_cli.methods.shingles import Hashes, Unit
 from datadiet_cli.steps.context import Context
 from datadiet_cli.steps.likeness.base import NO_EDGES, Likeness, Measured
 from datadiet_cli.steps.likeness.files import file_preference, in_words, name_lengths, refuse_columns
-from datadiet_cli.steps.likeness.pool import Pool
+from datadiet_cli.steps.likeness.pool import Pool, at_once
 from datadiet_cli.steps.likeness.rows import columns_of, row_preference
 from datadiet_cli.steps.likeness.shared_shingles import SharedShingles, jaccards
-from datadiet_cli.steps.likeness.sketches import AT_ONCE, Recipe, Sketches, brought_here, sketch
+from datadiet_cli.steps.likeness.sketches import AT_ONCE, SHORT_AT_ONCE, Recipe, Sketches, brought_here, sketch
 
 DEFAULT_SIMILARITY = 0.8
 """Least Jaccard similarity of near-duplicates under minhash."""
@@ -49,7 +49,8 @@ def by_normalised(pool: Pool, settings: Dedup, context: Context, stack: ExitStac
     lengths = engine.zeros((len(pool),), np.int64)
     causes = np.full(len(pool), None, dtype=object)
     tell = context.progress("reading texts", len(pool))
-    for part, found in engine.map(digest_texts, items, encoding, chunk=AT_ONCE, progress=tell):
+    chunk = at_once(pool.bytes, AT_ONCE, SHORT_AT_ONCE)
+    for part, found in engine.map(digest_texts, items, encoding, chunk=chunk, progress=tell):
         digests[part], lengths[part], causes[part] = found
     part_taken = _taking_part(pool, causes, lengths)
     node = np.full(len(pool), ALONE, dtype=np.int64)
@@ -96,7 +97,7 @@ def by_minhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     recipe = _recipe(settings, context, bands)
     items, columns = _documents(pool, settings)
     files = _sketch_files(pool, items, recipe, context, stack)
-    sketches = sketch(items, recipe, context, files)
+    sketches = sketch(items, recipe, context, files, chunk=at_once(pool.bytes, AT_ONCE, SHORT_AT_ONCE))
     better = _preference(pool, settings, columns, sketches.lengths)
     nodes = _Nodes(pool, sketches, sketches.digests, better, context)
     among = (bands, nodes.first, nodes.rank, nodes.group)
@@ -164,7 +165,7 @@ def by_simhash(pool: Pool, settings: Dedup, context: Context, stack: ExitStack) 
     """Texts whose SimHashes differ in a few bits, confirmed on their shingles."""
     recipe = _recipe(settings, context, None)
     items, columns = _documents(pool, settings)
-    sketches = sketch(items, recipe, context)
+    sketches = sketch(items, recipe, context, chunk=at_once(pool.bytes, AT_ONCE, SHORT_AT_ONCE))
     better = _preference(pool, settings, columns, sketches.lengths)
     nodes = _Nodes(pool, sketches, np.column_stack([sketches.digests, sketches.simhash]), better, context)
     hashes = sketches.simhash
