@@ -76,7 +76,7 @@ def processes(workers: int, folder: str, devices: int) -> SpecCluster:
         for number in range(workers)
     }
     scheduler = {"cls": QuietScheduler, "options": {"host": LOOPBACK, "port": 0, "security": security}}
-    with _no_interruption(), _within(folder):
+    with _no_interruption(), _set(folder):
         return SpecCluster(workers=spec, scheduler=scheduler, security=security, silence_logs=_SILENT)
 
 
@@ -94,13 +94,20 @@ def threads(workers: int, folder: str, devices: int) -> SpecCluster:
     }  # fmt: skip
     scheduler = {"cls": QuietScheduler, "options": {"protocol": "inproc://"}}
     spec = {0: {"cls": QuietWorker, "options": options}}
-    with _within(folder):
+    with _set(folder):
         return SpecCluster(workers=spec, scheduler=scheduler, silence_logs=_SILENT)
 
 
-def _within(folder: str) -> Any:
-    """Where a scheduler makes a folder that it never takes away: it has no argument for that."""
-    return dask.config.set({"temporary-directory": folder})
+def _set(folder: str) -> Any:
+    """What there are no arguments for.
+
+    Args:
+        folder: where a scheduler makes a folder that it never takes away.
+    """
+    # Dask has its workers give memory back at once. Then each large array is made of new pages, which doubled the time
+    # of searches; a cluster that lives as long as a run need not be so polite.
+    polite = "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_"
+    return dask.config.set({"temporary-directory": folder, polite: None})
 
 
 @contextmanager
