@@ -24,11 +24,12 @@ class Workshop:
     """Where new files are made; as a context manager it is gone afterwards, and what was made with it.
 
     Args:
-        parent: folder that it is made in, absolute, which workers see; None for the one of temporary files.
+        parent: folder that it is made in, which workers see; None for the one of temporary files.
     """
 
     def __init__(self, parent: str | None = None) -> None:
-        self._parent = parent
+        # Workers may have been started elsewhere.
+        self._parent = None if parent is None else os.path.abspath(parent)
         self._room: TemporaryDirectory[str] | None = None
         self._made = 0
 

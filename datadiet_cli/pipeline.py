@@ -1,7 +1,6 @@
 """The one way through: open, steps in order, gates, publish, report. A single command is a pipeline of one step."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -72,14 +71,8 @@ def execute(request: Request, progress: Progress) -> Result:
         DatadietError: the input, a setting or the output path is wrong; nothing was published.
         OSError: reading or writing failed; nothing was published.
     """
-    with _workshop(request) as workshop:
+    with Workshop(request.common.shared_dir) as workshop:
         return _execute(request, workshop, progress)
-
-
-def _workshop(request: Request) -> Workshop:
-    """Where steps make new files; workers of a cluster read them in the steps that follow."""
-    shared = request.common.shared_dir
-    return Workshop(None if shared is None else os.path.abspath(shared))
 
 
 def _execute(request: Request, workshop: Workshop, progress: Progress) -> Result:
@@ -242,7 +235,7 @@ def _as_before(request: Request, dataset: Dataset, state: str, document: dict[st
 
     @cache
     def final() -> Dataset:
-        with _workshop(request) as workshop:
+        with Workshop(request.common.shared_dir) as workshop:
             return compute(copy_with(request, output=None), dataset, state, workshop, progress).results[-1].after
 
     return Result(

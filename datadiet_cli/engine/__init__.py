@@ -140,15 +140,7 @@ class Engine:
             progress(part.stop - part.start)
             yield part, result
 
-    def each(
-        self,
-        kernel: Callable[[Any, Any], T],
-        data: Any,
-        pieces: Iterable[Any],
-        *,
-        progress: Callable[[int], None] = lambda _: None,
-        on_device: bool = False,
-    ) -> Iterator[T]:
+    def each(self, kernel: Callable[[Any, Any], T], data: Any, pieces: Iterable[Any]) -> Iterator[T]:
         """Call ``kernel(data, piece)`` for each piece and yield the results in order; see `methods.crew`.
 
         Args:
@@ -156,8 +148,6 @@ class Engine:
             data: what all calls look at and none changes; it is sent to each worker once, arrays as files that
                 are mapped, not copied.
             pieces: taken as there is room, so they may be made on the way.
-            progress: told of each result.
-            on_device: as for `map`.
 
         Raises:
             DatadietError: as `map`.
@@ -165,9 +155,7 @@ class Engine:
         shared = self.share(data)
         call = Call(_on_piece, (kernel, shared))
         try:
-            for result in self._run((partial(call, piece) for piece in pieces), name_of(kernel), on_device=on_device):
-                progress(1)
-                yield cast(T, result)
+            yield from self._run((partial(call, piece) for piece in pieces), name_of(kernel), on_device=False)
         finally:
             if isinstance(shared, Shared) and shared is not data:
                 shared.close()
@@ -190,10 +178,7 @@ class Engine:
         return np.memmap(self._scratch.file("array"), dtype, "w+", shape=shape).view(np.ndarray)
 
     def too_large(self, size: int) -> bool:
-        """Whether a grouping that needs so many bytes of memory is to go through bucket files.
-
-        The answer is the same either way; on a cluster it is so that workers, not this machine, do it.
-        """
+        """Whether a grouping that needs so much memory goes through bucket files, in bytes; its answer is the same."""
         return self.limits.memory is not None and size > self.limits.memory // 2
 
     def exchange(self, name: str, buckets: int) -> Exchange:
